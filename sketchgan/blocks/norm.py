@@ -1,0 +1,29 @@
+"""The choice of normalisation in the pix2pix and CycleGAN networks (arXiv 1611.07004, 1703.10593)."""
+
+from typing import Literal
+
+from torch import nn
+
+Norm = Literal["batch", "instance", "none"]
+
+
+def norm_layer(norm: Norm, channels: int) -> nn.Module:
+    """Build the normalisation that follows a convolution.
+
+    As in the official code, batch norm is affine with running statistics, instance norm is neither, and "none" keeps
+    its place as an identity. A convolution before it has a bias only for "instance" (where it is inert).
+
+    Args:
+        norm: "batch", "instance" or "none".
+        channels: C of the input ``(N, C, H, W)``.
+
+    Raises:
+        ValueError: if ``norm`` is none of the three names.
+    """
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    if norm == "instance":
+        return nn.InstanceNorm2d(channels)
+    if norm == "none":
+        return nn.Identity()
+    raise ValueError(f'norm must be "batch", "instance" or "none", got {norm!r}')

@@ -1,0 +1,146 @@
+"""Adversarial losses on logits of any shape, averaged over batch and patches, in float32 under autocast."""
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+AdversarialMode = Literal["vanilla", "lsgan", "wgangp", "hinge", "nonsaturating"]
+
+
+class AdversarialLoss(ABC):
+    """What a GAN asks of its scores: two terms for the discriminator, one for the generator, each a scalar.
+
+    Subclass it for a loss of your own and pass an instance where a module takes ``adversarial``.
+    """
+
+    lambda_gp: float = 0.0
+    """Weight of the gradient penalty that this loss needs in the discriminator; 0 for none."""
+
+    @abstractmethod
+    def real(self, score: Tensor) -> Tensor:
+        """The discriminator's loss on scores of real images."""
+
+    @abstractmethod
+    def fake(self, score: Tensor) -> Tensor:
+        """The discriminator's loss on scores of generated images."""
+
+    @abstractmethod
+    def generator(self, score: Tensor) -> Tensor:
+        """The generator's loss on scores of its images."""
+
+
+def _full(score: Tensor) -> Tensor:
+    """At least float32: means written by hand would overflow in half precision."""
+    return score.to(torch.promote_types(score.dtype, torch.float32))
+
+
+class _LabelLoss(AdversarialLoss):
+    """Losses that compare scores with a label; soft labels such as 0.9 and 0.1 are allowed.
+
+    Args:
+        real_label: target for real images, and for the generator's.
+        fake_label: target for generated images.
+    """
+
+    def __init__(self, real_label: float = 1.0, fake_label: float = 0.0) -> None:
+        self.real_label = real_label
+        self.fake_label = fake_label
+
+    @abstractmethod
+    def compare(self, score: Tensor, label: float) -> Tensor:
+        """Mean distance of the scores from a label."""
+
+    def real(self, score: Tensor) -> Tensor:
+        return self.compare(score, self.real_label)
+
+    def fake(self, score: Tensor) -> Tensor:
+        return self.compare(score, self.fake_label)
+
+    def generator(self, score: Tensor) -> Tensor:
+        return self.compare(score, self.real_label)
+
+
+class VanillaLoss(_LabelLoss):
+    """Cross-entropy with the generator's labels flipped (Goodfellow et al., 2014, arXiv 1406.2661); pix2pix's loss."""
+
+    def compare(self, score: Tensor, label: float) -> Tensor:
+        score = _full(score)
+        return F.binary_cross_entropy_with_logits(score, torch.full_like(score, label))
+
+
+class LeastSquaresLoss(_LabelLoss):
+    """Squared distance from the label (LSGAN, Mao et al., 2017, arXiv 1611.04076); CycleGAN's loss."""
+
+    def compare(self, score: Tensor, label: float) -> Tensor:
+        return (_full(score) - label).square().mean()
+
+
+class WassersteinGPLoss(AdversarialLoss):
+    """Plain means, with a gradient penalty in the discriminator (Gulrajani et al., 2017, arXiv 1704.00028).
+
+    Args:
+        lambda_gp: weight of the penalty.
+    """
+
+    def __init__(self, lambda_gp: float = 10.0) -> None:
+        self.lambda_gp = lambda_gp
+
+    def real(self, score: Tensor) -> Tensor:
+        return -_full(score).mean()
+
+    def fake(self, score: Tensor) -> Tensor:
+        return _full(score).mean()
+
+    def generator(self, score: Tensor) -> Tensor:
+        return -_full(score).mean()
+
+
+class HingeLoss(AdversarialLoss):
+    """Hinge loss of the discriminator, plain mean for the generator (Lim and Ye, 2017, arXiv 1705.02894)."""
+
+    def real(self, score: Tensor) -> Tensor:
+        return F.relu(1.0 - _full(score)).mean()
+
+    def fake(self, score: Tensor) -> Tensor:
+        return F.relu(1.0 + _full(score)).mean()
+
+    def generator(self, score: Tensor) -> Tensor:
+        return -_full(score).mean()
+
+
+class NonSaturatingLoss(AdversarialLoss):
+    """Softplus of the scores: vanilla with labels 1 and 0, in the form of StyleGAN and CUT (arXiv 1406.2661, §3)."""
+
+    def real(self, score: Tensor) -> Tensor:
+        return F.softplus(-_full(score)).mean()
+
+    def fake(self, score: Tensor) -> Tensor:
+        return F.softplus(_full(score)).mean()
+
+    def generator(self, score: Tensor) -> Tensor:
+        return F.softplus(-_full(score)).mean()
+
+
+_BY_NAME: dict[str, type[AdversarialLoss]] = {
+    "vanilla": VanillaLoss,
+    "lsgan": LeastSquaresLoss,
+    "wgangp": WassersteinGPLoss,
+    "hinge": HingeLoss,
+    "nonsaturating": NonSaturatingLoss,
+}
+
+
+def adversarial_loss(loss: AdversarialMode | AdversarialLoss) -> AdversarialLoss:
+    """The loss of that name with its published settings, or the given loss itself.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    if isinstance(loss, AdversarialLoss):
+        return loss
+    if loss not in _BY_NAME:
+        raise ValueError(f"adversarial must be an AdversarialLoss or one of {', '.join(_BY_NAME)}, got {loss!r}")
+    return _BY_NAME[loss]()

@@ -1,0 +1,65 @@
+"""Running a trained generator as pix2pix's test script does: dropout on, batch norm on the image's own statistics."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def seeds_of(names: Sequence[str]) -> list[int]:
+    """One seed per file name, so that an image is translated alike alone and in any batch."""
+    return [zlib.crc32(name.encode()) for name in names]
+
+
+@contextmanager
+def inference_policy(
+    network: nn.Module, sample_statistics: bool = False, dropout: bool = False, seeds: Sequence[int] | None = None
+) -> Iterator[None]:
+    """Put ``network`` in evaluation mode for the block, with two exceptions where wanted.
+
+    No running statistic is touched, no global random number is drawn, and every sample's output depends on that
+    sample and its seed alone, not on the batch around it.
+
+    Args:
+        network: any network.
+        sample_statistics: normalise in batch norm with each sample's own mean and variance, which is what batch norm
+            in training mode does to a batch of one.
+        dropout: keep dropout active.
+        seeds: one per sample of the batch, for dropout; by default the positions 0, 1, …
+    """
+    modes = {module: module.training for module in network.modules()}
+    with ExitStack() as hooks:
+        try:
+            network.eval()
+            for module in network.modules():
+                if sample_statistics and isinstance(module, _BatchNorm):
+                    hooks.callback(module.register_forward_hook(_normalise_each).remove)
+                if dropout and isinstance(module, nn.Dropout):
+                    hooks.callback(module.register_forward_hook(_SeededDropout(seeds)).remove)
+            yield
+        finally:
+            for module, training in modes.items():
+                module.training = training
+
+
+def _normalise_each(module: _BatchNorm, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+    return F.instance_norm(inputs[0], None, None, module.weight, module.bias, use_input_stats=True, eps=module.eps)
+
+
+class _SeededDropout:
+    """A forward hook that drops with one CPU generator per sample: the same on every device."""
+
+    def __init__(self, seeds: Sequence[int] | None) -> None:
+        self.seeds = seeds
+
+    def __call__(self, module: nn.Dropout, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+        x = inputs[0]
+        seeds = range(len(x)) if self.seeds is None else self.seeds
+        if len(seeds) != len(x):
+            raise ValueError(f"{len(seeds)} seeds for a batch of {len(x)} images")
+        kept = [torch.rand(x.shape[1:], generator=torch.Generator().manual_seed(seed)) >= module.p for seed in seeds]
+        return x * torch.stack(kept).to(x) / (1 - module.p)

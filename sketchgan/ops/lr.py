@@ -1,0 +1,68 @@
+"""Learning-rate curves of the official pix2pix and CycleGAN code, as factors of the epoch.
+
+Every function takes the number of finished epochs ``k`` (0 during the first). The off-by-ones are the official ones and
+part of the published numbers.
+"""
+
+import math
+from functools import partial
+from typing import Literal
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+
+LRPolicy = Literal["linear", "step", "cosine", "plateau", "constant"]
+
+
+def linear_decay(k: int, n_epochs: int = 100, n_epochs_decay: int = 100, epoch_count: int = 1) -> float:
+    """Constant for ``n_epochs``, then straight towards zero, which the last of ``n_epochs_decay`` just misses.
+
+    Args:
+        k: finished epochs of this run.
+        n_epochs: epochs at the full rate.
+        n_epochs_decay: epochs of decay.
+        epoch_count: number of the run's first epoch, counted from 1.
+    """
+    return 1.0 - max(0, k + epoch_count - n_epochs) / (n_epochs_decay + 1)
+
+
+def step_decay(k: int, step_size: int = 50, gamma: float = 0.1) -> float:
+    """Multiply by ``gamma`` every ``step_size`` epochs."""
+    return gamma ** (k // step_size)
+
+
+def cosine_decay(k: int, n_epochs: int = 100) -> float:
+    """Half a cosine down to zero at epoch ``n_epochs``; it rises again beyond, so plan no epochs of decay with it."""
+    return (1.0 + math.cos(math.pi * k / n_epochs)) / 2.0
+
+
+def lr_scheduler(
+    optimizer: Optimizer,
+    policy: LRPolicy = "linear",
+    n_epochs: int = 100,
+    n_epochs_decay: int = 100,
+    step_size: int = 50,
+) -> LRScheduler:
+    """Build the scheduler of a named policy, to be stepped once per epoch.
+
+    "plateau" is torch's ``ReduceLROnPlateau`` with the official settings and wants a score at each step, lower being
+    better.
+
+    Raises:
+        ValueError: if ``policy`` is unknown.
+    """
+    if policy == "linear":
+        return LambdaLR(optimizer, partial(linear_decay, n_epochs=n_epochs, n_epochs_decay=n_epochs_decay))
+    if policy == "step":
+        return LambdaLR(optimizer, partial(step_decay, step_size=step_size))
+    if policy == "cosine":
+        return LambdaLR(optimizer, partial(cosine_decay, n_epochs=n_epochs))
+    if policy == "constant":
+        return LambdaLR(optimizer, _one)
+    if policy == "plateau":
+        return ReduceLROnPlateau(optimizer, mode="min", factor=0.2, threshold=0.01, patience=5)
+    raise ValueError(f'lr_policy must be "linear", "step", "cosine", "plateau" or "constant", got {policy!r}')
+
+
+def _one(k: int) -> float:
+    return 1.0
