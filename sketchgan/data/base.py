@@ -1,0 +1,79 @@
+"""What every data module shares: loaders, splits and the batch contract."""
+
+from abc import abstractmethod
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, Dataset
+
+from sketchgan.data.loader import KeyedSampler, ResumableLoader
+
+Split = Literal["train", "val", "test"]
+
+
+class TranslationData(LightningDataModule):
+    """Pictures of two domains, A (the sketch, where there is one) and B.
+
+    Batches are dicts: ``"A"`` and ``"B"``, float ``(N, C, H, W)`` in [-1, 1]; ``"A_path"`` and ``"B_path"``, lists of
+    names; with labels also ``"A_label"`` and ``"B_label"``, int64 ``(N,)``.
+
+    A subclass builds the data set of a split in ``dataset(split)``; training sets are indexed by ``(epoch, index)``,
+    the others by ``index``.
+
+    Args:
+        batch_size: pictures of each domain per batch and process.
+        eval_batch_size: the same for validation, test and prediction; by default ``batch_size``.
+        num_workers: loader processes; 0 loads in the main process. Results do not depend on it.
+        seed: of order and augmentation.
+
+    Attributes:
+        paired: A and B of a batch show the same things.
+        labelled: batches carry class labels.
+    """
+
+    paired: bool = False
+    labelled: bool = False
+
+    def __init__(
+        self, batch_size: int = 1, eval_batch_size: int | None = None, num_workers: int = 0, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size or batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        # Plain values, so that the checkpoint says what data it was trained on.
+        self.save_hyperparameters(logger=False)
+
+    @abstractmethod
+    def dataset(self, split: Split) -> Dataset:
+        """Build the data set of a split."""
+
+    def train_dataloader(self) -> ResumableLoader:
+        dataset = self.dataset("train")
+        world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        sampler = KeyedSampler(dataset, self.seed, world, rank)
+        if len(sampler) < self.batch_size:
+            raise ValueError(
+                f"batch_size {self.batch_size} is more than the {len(sampler)} training samples per process of "
+                f"{type(self).__name__}; lower batch_size"
+            )
+        # A ragged last batch would compile every network once more, and unbalance the updates.
+        return ResumableLoader(dataset, self.batch_size, sampler=sampler, drop_last=True, **self._loading())
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(self.dataset("val"), self.eval_batch_size, **self._loading())
+
+    def test_dataloader(self) -> DataLoader:
+        return DataLoader(self.dataset("test"), self.eval_batch_size, **self._loading())
+
+    def predict_dataloader(self) -> DataLoader:
+        return self.test_dataloader()
+
+    def _loading(self) -> dict[str, Any]:
+        return {
+            "num_workers": self.num_workers,
+            "persistent_workers": self.num_workers > 0,
+            "pin_memory": torch.cuda.is_available(),
+        }
