@@ -1,0 +1,8 @@
+"""Lightning callbacks; they talk to modules through ``sample()`` alone and work with any `Trainer`."""
+
+from sketchgan.callbacks.graceful_stop import GracefulStop
+from sketchgan.callbacks.image_metrics import ImageMetrics
+from sketchgan.callbacks.prediction_writer import PredictionWriter
+from sketchgan.callbacks.sample_grid import SampleGrid
+
+__all__ = ["GracefulStop", "ImageMetrics", "PredictionWriter", "SampleGrid"]

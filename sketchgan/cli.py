@@ -1,0 +1,185 @@
+"""The command line: ``sketchgan fit|validate|test|predict`` (a LightningCLI) and ``sketchgan recipes``."""
+
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_only
+
+from sketchgan.callbacks import GracefulStop, ImageMetrics, PredictionWriter, SampleGrid
+from sketchgan.data import TranslationData
+from sketchgan.modules import GANModule
+from sketchgan.modules.checkpoint import read, record_of
+from sketchgan.recipes import describe, find_recipe, recipes
+
+MAIN_JOB = "pix2pix-openmoji"
+RUNS = "runs"
+
+_HELP = f"""sketchgan: image-to-image and sketch-to-photo GANs
+
+  sketchgan fit                             train pix2pix on the embedded sketches ({MAIN_JOB})
+  sketchgan fit --config NAME_OR_FILE       train a packaged recipe or your own configuration
+  sketchgan fit --ckpt_path FILE            go on with an interrupted run
+  sketchgan validate|test|predict --ckpt_path FILE
+  sketchgan recipes                         list the packaged recipes
+  sketchgan fit --help                      all options
+"""
+
+
+class SketchGANCLI(LightningCLI):
+    """LightningCLI with the callbacks that every run has, a folder per run, and a last line that says where things are.
+
+    Attributes:
+        run_name: name of the folder under ``runs``.
+    """
+
+    run_name = "run"
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(SampleGrid, "samples")
+        parser.add_lightning_class_args(PredictionWriter, "predictions")
+        # Not Lightning's "{step}", which counts the steps of every optimizer.
+        parser.set_defaults({"checkpoint.save_last": True, "checkpoint.filename": "{epoch:03d}"})
+
+    def before_instantiate_classes(self) -> None:
+        self.started = time.monotonic()
+        trainer = self.config[self.subcommand].trainer
+        if trainer.logger in (None, True):
+            place = {"save_dir": RUNS, "name": self.run_name, "version": _next_version(Path(RUNS) / self.run_name)}
+            trainer.logger = [
+                Namespace(class_path=f"lightning.pytorch.loggers.{logger}", init_args=Namespace(place))
+                for logger in ("TensorBoardLogger", "CSVLogger")
+            ]
+
+    def _parse_ckpt_path(self) -> None:
+        """Take the model's settings from the checkpoint, so that they need not be repeated.
+
+        Replaces LightningCLI's version, which cannot place checkpoints that were not written from the command line.
+        """
+        subcommand = self.config.subcommand
+        path = self.config[subcommand].get("ckpt_path")
+        if not path or not Path(path).is_file():
+            return
+        checkpoint = read(path)
+        settings = dict(checkpoint.get("hyper_parameters", {}))
+        settings.pop("_instantiator", None)
+        class_path = settings.pop("_class_path", None) or record_of(checkpoint, path)["class_path"]
+        model = {"class_path": class_path, "init_args": settings}
+        self.config = self.parser.parse_object({subcommand: {"model": model}}, self.config)
+
+    def after_fit(self) -> None:
+        if self.trainer.fast_dev_run:
+            return
+        checkpoint: Any = self.trainer.checkpoint_callback
+        grid = next(c for c in self.trainer.callbacks if isinstance(c, SampleGrid))
+        scores = {k: v for k, v in self.trainer.callback_metrics.items() if k.startswith("val/")}
+        minutes, seconds = divmod(round(time.monotonic() - self.started), 60)
+        _say(
+            f"Trained {type(self.model).__name__} in {minutes} min {seconds} s"
+            + "".join(f", {name} {value:.4g}" for name, value in scores.items()),
+            f"  pictures    {grid.latest}",
+            f"  checkpoint  {checkpoint.best_model_path or checkpoint.last_model_path}",
+            f"  logs        tensorboard --logdir {RUNS}",
+            f"Next: sketchgan predict --ckpt_path {checkpoint.best_model_path or checkpoint.last_model_path}, "
+            f"or another recipe: {', '.join(name for name in recipes() if name != self.run_name)}",
+        )
+
+    def after_predict(self) -> None:
+        writer = next(c for c in self.trainer.callbacks if isinstance(c, PredictionWriter))
+        _say(f"Pictures are in {writer.written}")
+
+
+@rank_zero_only
+def _say(*lines: str) -> None:
+    print("\n".join(("", *lines)), flush=True)
+
+
+def _next_version(folder: Path) -> int:
+    taken = [int(path.name.removeprefix("version_")) for path in folder.glob("version_*") if path.name[8:].isdigit()]
+    return max(taken, default=-1) + 1
+
+
+def _complete(args: list[str]) -> tuple[list[str], str]:
+    """Put files for names of recipes, and the right configuration where none is given; also name the run."""
+    given = [i for i, arg in enumerate(args) if arg in ("-c", "--config")]
+    for i in given:
+        if i + 1 < len(args):
+            args[i : i + 2] = [f"--config={args[i + 1]}", ""]
+    args = [arg for arg in args if arg]
+    name = ""
+    for i, arg in enumerate(args):
+        if arg.startswith("--config="):
+            path = find_recipe(arg.removeprefix("--config="))
+            args[i] = f"--config={path}"
+            name = path.stem if path.name != "config.yaml" else _run_of(path)
+    chosen = ("--config=", "--model", "--data", "--help", "-h", "--print_config")
+    if args and args[0] in ("fit", "validate", "test", "predict") and not any(a.startswith(chosen) for a in args):
+        path = _config_beside(_value(args, "--ckpt_path")) or find_recipe(MAIN_JOB)
+        args.insert(1, f"--config={path}")
+        name = MAIN_JOB if path.stem == MAIN_JOB else _run_of(path)
+    return args, name or "run"
+
+
+def _value(args: list[str], option: str) -> str | None:
+    for i, arg in enumerate(args):
+        if arg == option and i + 1 < len(args):
+            return args[i + 1]
+        if arg.startswith(f"{option}="):
+            return arg.partition("=")[2]
+    return None
+
+
+def _config_beside(checkpoint: str | None) -> Path | None:
+    """The configuration that a run saved, from the path of its checkpoint."""
+    if checkpoint is None:
+        return None
+    folders = Path(checkpoint).parent, Path(checkpoint).parent.parent
+    return next((folder / "config.yaml" for folder in folders if (folder / "config.yaml").is_file()), None)
+
+
+def _run_of(config: Path) -> str:
+    return config.resolve().parent.parent.name or "run"
+
+
+def run(args: list[str]) -> SketchGANCLI:
+    """Run a subcommand of the LightningCLI and return it, with its trainer, model and data."""
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*Previous log files in this directory will be deleted.*")  # the loggers share it
+    warnings.filterwarnings("ignore", ".*LightningCLI's args parameter is intended.*")
+    warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
+    try:
+        args, name = _complete(list(args))
+    except FileNotFoundError as error:
+        sys.exit(f"sketchgan: {error}")
+
+    class Named(SketchGANCLI):
+        run_name = name
+
+    return Named(
+        GANModule,
+        TranslationData,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        seed_everything_default=0,
+        trainer_defaults={"callbacks": [ImageMetrics(), GracefulStop()]},
+        save_config_kwargs={"overwrite": True},
+        args=args,
+    )
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line; ``args`` defaults to the process's own."""
+    args = sys.argv[1:] if args is None else args
+    if not args or args[0] in ("-h", "--help"):
+        print(_HELP)
+    elif args[0] == "recipes":
+        for name, path in recipes().items():
+            print(f"{name:24}{describe(path)}")
+    else:
+        run(args)

@@ -1,0 +1,7 @@
+"""One file per paper, and what they share."""
+
+from sketchgan.modules.base import GANModule, load
+from sketchgan.modules.cyclegan import CycleGAN
+from sketchgan.modules.pix2pix import Pix2Pix
+
+__all__ = ["CycleGAN", "GANModule", "Pix2Pix", "load"]

@@ -1,0 +1,277 @@
+"""What every paper module shares, and nothing about any paper."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from sketchgan.modules.checkpoint import class_path, compare_weights, find_class, is_plain, read, record_of
+from sketchgan.ops import get_rng_state, set_rng_state
+
+Batch = Mapping[str, Any]
+"""``"A"`` and ``"B"``: images ``(N, C, H, W)`` in [-1, 1]; optional ``"A_label"``, ``"B_label"``, ``"A_path"``, …"""
+
+_NEVER = torch.iinfo(torch.int64).max
+
+
+class Stateful(Protocol):
+    """Anything outside the module tree whose state belongs into a checkpoint, one per process."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class NonFiniteLossError(RuntimeError):
+    """A loss or a weight became NaN or infinite."""
+
+
+class GANModule(LightningModule):
+    """Manual optimization for several networks: updates, learning rates, exact resume, and a guard against NaN.
+
+    A paper's module adds its networks, ``training_step``, the losses as dicts of weighted terms, ``sample`` and
+    ``configure_optimizers``. Hyperparameters are saved here, as far as they are plain values, so every checkpoint loads
+    with ``weights_only=True``; networks and losses that were passed as objects must be passed again on loading.
+
+    Attributes:
+        needs_pairs: the module wants A and B to show the same thing.
+        needs_labels: the module wants class labels.
+        batches_seen: batches trained on, over all epochs and resumes, the current one included. Lightning's
+            ``global_step`` counts every optimizer's steps instead.
+        stateful: objects (image pools, curricula) to save with the checkpoint, per process, by name.
+        planned_epochs: length of the learning-rate curve, if it has one.
+        lr_monitor: the logged value that a ``ReduceLROnPlateau`` watches.
+    """
+
+    needs_pairs: ClassVar[bool] = False
+    needs_labels: ClassVar[bool] = False
+
+    def __init__(self, **kwargs: Any) -> None:  # takes anything, so that loading through the base class works
+        super().__init__()
+        self.automatic_optimization = False
+        self.batches_seen = 0
+        self.stateful: dict[str, Stateful] = {}
+        self.planned_epochs: int | None = None
+        self.lr_monitor = ""
+        self._injected: dict[str, str] = {}
+        self._clip: float | None = None
+        self._first_bad: dict[str, tuple[list[str], Tensor]] = {}
+        self._resumed: dict[str, Any] | None = None
+        self.save_hyperparameters()
+
+    def _set_hparams(self, hp: Any) -> None:
+        """Keep plain values and recipes of networks; remember by name what was passed as a live object."""
+        hp = self._to_hparams_dict(hp)
+        self._injected |= {name: class_path(type(value)) for name, value in hp.items() if not is_plain(value)}
+        super()._set_hparams({name: value for name, value in hp.items() if is_plain(value)})
+
+    # Updates
+
+    def minimize(
+        self, optimizer: Any, losses: Mapping[str, Tensor], log_as: str, clip: float | None = None
+    ) -> None:
+        """Update once on the sum of ``losses``.
+
+        Args:
+            optimizer: one of ``self.optimizers()``.
+            losses: weighted scalar terms, in the paper's order.
+            log_as: name of the total; terms are logged as ``<log_as>/<term>``.
+            clip: largest norm of the optimizer's gradients; none by default.
+        """
+        total = torch.as_tensor(sum(losses.values()))
+        optimizer.zero_grad()
+        self.manual_backward(total)
+        self._clip = clip
+        optimizer.step()
+        self._watch(losses, log_as)
+        if self.is_logging_step:
+            self.check_finite()
+            self.log(log_as, total.detach(), prog_bar=True)
+            self.log_dict({f"{log_as}/{name}": loss.detach() for name, loss in losses.items()})
+
+    @property
+    def is_logging_step(self) -> bool:
+        """Whether the loggers write after this batch; a term costs 0.3 ms to log, so others are not."""
+        return self.batches_seen % self.trainer.log_every_n_steps == 0
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        # Here gradients are unscaled under fp16; in training_step they are not.
+        if self._clip is not None:
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(parameters, self._clip)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        self.batches_seen += 1
+
+    # Learning rates: Lightning steps none in manual optimization.
+
+    def on_train_epoch_end(self) -> None:
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, ReduceLROnPlateau):
+                config.scheduler.step(self._monitored())
+        self._catch_up(self.current_epoch + 1)
+
+    def _catch_up(self, epoch: int) -> None:
+        for config in self.trainer.lr_scheduler_configs:
+            if not isinstance(config.scheduler, ReduceLROnPlateau):
+                while config.scheduler.last_epoch < epoch:
+                    config.scheduler.step()
+
+    def _monitored(self) -> Tensor:
+        logged = self.trainer.callback_metrics
+        if self.lr_monitor not in logged:
+            raise ValueError(
+                f"lr_policy='plateau' watches lr_monitor={self.lr_monitor!r}, which was not logged; "
+                f"there are {', '.join(sorted(logged)) or 'no logged values'} (the ImageMetrics callback logs more)"
+            )
+        return logged[self.lr_monitor]
+
+    # Guard against NaN: a flag on the device, read where a synchronisation costs nothing more.
+
+    def _watch(self, losses: Mapping[str, Tensor], log_as: str) -> None:
+        finite = torch.stack([loss.detach() for loss in losses.values()]).isfinite()
+        now = torch.where(finite, _NEVER, self.batches_seen)
+        if log_as in self._first_bad:
+            now = torch.minimum(now, self._first_bad[log_as][1])
+        self._first_bad[log_as] = (list(losses), now)
+
+    def check_finite(self) -> None:
+        """Raise if a loss has been NaN or infinite since the run began.
+
+        Raises:
+            NonFiniteLossError: naming the term and the batch.
+        """
+        for log_as, (names, first_bad) in self._first_bad.items():
+            for name, batch in zip(names, first_bad.tolist(), strict=True):
+                if batch != _NEVER:
+                    raise NonFiniteLossError(
+                        f"loss {log_as}/{name} became NaN or infinite at batch {batch}; the last checkpoint is from "
+                        "before it. Resume from there with a lower learning rate, clipping (clip_g, clip_d), or "
+                        'precision="bf16-mixed" instead of "16-mixed"'
+                    )
+
+    # Fit begins
+
+    def setup(self, stage: str) -> None:
+        data = getattr(self.trainer, "datamodule", None)
+        for need, offer, what in (
+            (self.needs_pairs, "paired", "pairs: A and B of the same thing"),
+            (self.needs_labels, "labelled", "class labels (A_label, B_label)"),
+        ):
+            if need and getattr(data, offer, True) is False:
+                raise ValueError(
+                    f"{type(self).__name__} needs {what}, which {type(data).__name__} as configured does not give; "
+                    f"use a data module whose `{offer}` is True, for instance OpenMoji(paired=True)"
+                )
+
+    def on_train_start(self) -> None:
+        if self._resumed is not None:
+            self.batches_seen = self._resumed["batches_seen"]
+            states = self._resumed["per_rank"]
+            if len(states) == self.trainer.world_size:
+                for name, stateful in self.stateful.items():
+                    stateful.load_state_dict(states[self.global_rank]["stateful"][name])
+                set_rng_state(states[self.global_rank]["rng"])
+            else:
+                rank_zero_warn(
+                    f"the checkpoint is from {len(states)} processes, this run has {self.trainer.world_size}: random "
+                    "states and image pools start afresh"
+                )
+            self._resumed = None
+        self._catch_up(self.current_epoch)
+        if self.planned_epochs is not None and self.planned_epochs != self.trainer.max_epochs:
+            rank_zero_warn(
+                f"the learning rate is planned for {self.planned_epochs} epochs (n_epochs + n_epochs_decay), but "
+                f"max_epochs is {self.trainer.max_epochs}"
+            )
+
+    # Checkpoints
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.check_finite()
+        for name, value in self.named_parameters():
+            if not value.isfinite().all():
+                raise NonFiniteLossError(f"weight {name} is NaN or infinite at batch {self.batches_seen}; not saved")
+        states = {name: stateful.state_dict() for name, stateful in self.stateful.items()}
+        mine = {"rng": get_rng_state(), "stateful": states}
+        per_rank = [mine]
+        if self.trainer.world_size > 1:
+            per_rank = [{}] * self.trainer.world_size
+            torch.distributed.all_gather_object(per_rank, mine)
+        checkpoint["sketchgan"] = {
+            "class_path": class_path(type(self)),
+            "injected": self._injected,
+            "batches_seen": self.batches_seen,
+            "per_rank": per_rank,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        record = record_of(checkpoint, "this checkpoint")
+        if record["class_path"] not in {class_path(cls) for cls in type(self).__mro__}:
+            raise ValueError(
+                f"the checkpoint holds {record['class_path']}, not {class_path(type(self))}; load it with "
+                "sketchgan.load, or through its own class"
+            )
+        compare_weights(self, checkpoint["state_dict"], record["injected"].keys() - self._injected.keys(), record)
+        if self._trainer is not None:  # resuming; load_from_checkpoint only wants the weights
+            self._resumed = record
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        """Load a checkpoint safely, as the class that wrote it if that is a subclass of this one.
+
+        Takes Lightning's arguments; networks that were passed as objects are passed again by name, as in
+        ``load_from_checkpoint(path, generator=MyNet())``.
+        """
+        wanted = find_class(record_of(read(checkpoint_path), checkpoint_path)["class_path"])
+        target = wanted if issubclass(wanted, cls) else cls
+        return super(GANModule, target).load_from_checkpoint(checkpoint_path, *args, **kwargs)
+
+    # Evaluation: callbacks look at what these return.
+
+    def sample(self, batch: Batch) -> dict[str, Tensor]:
+        """Pictures by name (``"real_A"``, ``"fake_B"``, …) for a batch, each ``(N, C, H, W)`` in [-1, 1]."""
+        raise NotImplementedError(f"{type(self).__name__} does not define sample(batch)")
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        return self.sample(batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        return self.sample(batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        return self.sample(batch) | {key: batch[key] for key in ("A_path", "B_path") if key in batch}
+
+
+def load(path: str | Path, map_location: Any = "cpu", **kwargs: Any) -> GANModule:
+    """Load any sketchgan checkpoint as the module that wrote it.
+
+    Args:
+        path: a checkpoint written by a `Trainer` for one of our modules or a subclass of them.
+        map_location: device to load to.
+        **kwargs: constructor arguments to replace, among them networks that were passed as objects.
+
+    Returns:
+        The module, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no sketchgan checkpoint, or its class is not imported.
+    """
+    return GANModule.load_from_checkpoint(path, map_location=map_location, **kwargs).eval()
+
+
+def refuse_batch_norm(discriminator: nn.Module, remedy: str) -> None:
+    """Raise if a discriminator that a gradient penalty needs per sample mixes its samples."""
+    if any(isinstance(module, _BatchNorm) for module in discriminator.modules()):
+        raise ValueError(
+            "adversarial='wgangp' needs a gradient per sample, but the discriminator has batch norm, which mixes "
+            f"samples; pass {remedy}"
+        )

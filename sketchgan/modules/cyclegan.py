@@ -1,0 +1,179 @@
+"""CycleGAN: image-to-image translation without pairs."""
+
+from itertools import chain
+from typing import Any, Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from sketchgan.losses import AdversarialLoss, AdversarialMode, adversarial_loss
+from sketchgan.modules.base import Batch, GANModule, refuse_batch_norm
+from sketchgan.networks import PatchDiscriminator, ResnetGenerator
+from sketchgan.ops import ImagePool, LRPolicy, frozen, gradient_penalty, inference_policy, lr_scheduler
+
+
+class CycleGAN(GANModule):
+    """Translate between two unpaired domains, so that there and back again is where one started.
+
+    Zhu, Park, Isola and Efros: Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks,
+    ICCV 2017, arXiv 1703.10593, equations 1 to 3 and section 5.2.4 (identity). Follows the official PyTorch code, whose
+    identity term is on by default; the paper used it for paintings and flowers only (``lambda_identity=0`` elsewhere).
+
+    The paper's ablations: GAN alone ``lambda_a=0, lambda_b=0``, GAN and forward cycle ``lambda_b=0``, GAN and backward
+    cycle ``lambda_a=0`` (each without identity), cycle alone ``lambda_gan=0``.
+
+    Args:
+        generator_ab: maps A to B; default ``ResnetGenerator()``, nine blocks.
+        generator_ba: maps B to A; default likewise.
+        discriminator_a: scores images of domain A; default ``PatchDiscriminator(3, norm="instance")``.
+        discriminator_b: scores images of domain B; default likewise.
+        adversarial: name of the adversarial loss, or an `AdversarialLoss`.
+        lambda_gan: weight of the adversarial terms; 0 leaves the discriminators untouched.
+        lambda_a: weight of the cycle A → B → A.
+        lambda_b: weight of the cycle B → A → B.
+        lambda_identity: weight of the identity terms relative to their domain's cycle: a generator that is shown an
+            image of its own target domain should return it. 0 skips the two passes.
+        pool_size: number of past translations kept per domain for the discriminators; 0 for none.
+        lr: learning rate of both Adam optimizers.
+        betas: Adam's coefficients.
+        lr_policy: "linear", "step", "cosine", "plateau" (on the value logged as ``lr_monitor``) or "constant".
+        n_epochs: epochs at the full rate (the period of "cosine").
+        n_epochs_decay: epochs of linear decay.
+        lr_step_size: epochs between the falls of "step".
+        lr_monitor: what "plateau" watches.
+        clip_g: largest gradient norm of both generators together; none by default.
+        clip_d: largest gradient norm of both discriminators together; none by default.
+
+    Shapes: A and B ``(N, C, H, W)`` in [-1, 1], sides multiples of 4.
+
+    Raises:
+        ValueError: for unknown names, and for "wgangp" with batch norm in a discriminator.
+    """
+
+    def __init__(
+        self,
+        generator_ab: nn.Module | None = None,
+        generator_ba: nn.Module | None = None,
+        discriminator_a: nn.Module | None = None,
+        discriminator_b: nn.Module | None = None,
+        adversarial: AdversarialMode | AdversarialLoss = "lsgan",
+        lambda_gan: float = 1.0,
+        lambda_a: float = 10.0,
+        lambda_b: float = 10.0,
+        lambda_identity: float = 0.5,
+        pool_size: int = 50,
+        lr: float = 2e-4,
+        betas: tuple[float, float] = (0.5, 0.999),
+        lr_policy: LRPolicy = "linear",
+        n_epochs: int = 100,
+        n_epochs_decay: int = 100,
+        lr_step_size: int = 50,
+        lr_monitor: str = "val/rec_a_l1",
+        clip_g: float | None = None,
+        clip_d: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.generator_ab = ResnetGenerator() if generator_ab is None else generator_ab
+        self.generator_ba = ResnetGenerator() if generator_ba is None else generator_ba
+        judge = "PatchDiscriminator(3, norm='instance')"
+        self.discriminator_a = PatchDiscriminator(3, norm="instance") if discriminator_a is None else discriminator_a
+        self.discriminator_b = PatchDiscriminator(3, norm="instance") if discriminator_b is None else discriminator_b
+        self.adversarial = adversarial_loss(adversarial)
+        if self.adversarial.lambda_gp:
+            refuse_batch_norm(self.discriminator_a, judge)
+            refuse_batch_norm(self.discriminator_b, judge)
+        self.lambda_gan = lambda_gan
+        self.lambda_a = lambda_a
+        self.lambda_b = lambda_b
+        self.lambda_identity = lambda_identity
+        self.pool_a = ImagePool(pool_size)
+        self.pool_b = ImagePool(pool_size)
+        self.stateful |= {"pool_a": self.pool_a, "pool_b": self.pool_b}
+        self.lr = lr
+        self.betas = betas
+        self.lr_curve = (lr_policy, n_epochs, n_epochs_decay, lr_step_size)
+        self.lr_monitor = lr_monitor
+        self.planned_epochs = n_epochs + n_epochs_decay if lr_policy == "linear" else None
+        self.clip_g = clip_g
+        self.clip_d = clip_d
+
+    def forward(self, images: Tensor, direction: Literal["AtoB", "BtoA"] = "AtoB") -> Tensor:
+        """Translate images in one direction.
+
+        Args:
+            images: ``(N, C, H, W)`` in [-1, 1].
+            direction: "AtoB" or "BtoA".
+
+        Returns:
+            The translation in [-1, 1].
+        """
+        if direction not in ("AtoB", "BtoA"):
+            raise ValueError(f'direction must be "AtoB" or "BtoA", got {direction!r}')
+        generator = self.generator_ab if direction == "AtoB" else self.generator_ba
+        with inference_policy(generator):
+            return generator(images)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        real_a, real_b = batch["A"], batch["B"]
+        opt_g, opt_d = self.optimizers()
+        fake_b = self.generator_ab(real_a)  # one pass serves both updates
+        fake_a = self.generator_ba(real_b)
+
+        with frozen(self.discriminator_a, self.discriminator_b):
+            self.minimize(opt_g, self.generator_losses(real_a, real_b, fake_a, fake_b), "g", self.clip_g)
+        if self.lambda_gan:
+            shown_b = self.pool_b.query(fake_b.detach())
+            shown_a = self.pool_a.query(fake_a.detach())
+            self.minimize(opt_d, self.discriminator_losses(real_a, real_b, shown_a, shown_b), "d", self.clip_d)
+
+    def generator_losses(self, real_a: Tensor, real_b: Tensor, fake_a: Tensor, fake_b: Tensor) -> dict[str, Tensor]:
+        """Weighted terms of both generators' loss; passes whose weight is 0 are not run."""
+        terms = {}
+        if self.lambda_gan:
+            terms["gan_b"] = self.lambda_gan * self.adversarial.generator(self.discriminator_b(fake_b))
+            terms["gan_a"] = self.lambda_gan * self.adversarial.generator(self.discriminator_a(fake_a))
+        if self.lambda_a:
+            terms["cycle_a"] = self.lambda_a * F.l1_loss(self.generator_ba(fake_b), real_a)
+        if self.lambda_b:
+            terms["cycle_b"] = self.lambda_b * F.l1_loss(self.generator_ab(fake_a), real_b)
+        if identity_b := self.lambda_b * self.lambda_identity:
+            terms["identity_b"] = identity_b * F.l1_loss(self.generator_ab(real_b), real_b)
+        if identity_a := self.lambda_a * self.lambda_identity:
+            terms["identity_a"] = identity_a * F.l1_loss(self.generator_ba(real_a), real_a)
+        return terms
+
+    def discriminator_losses(
+        self, real_a: Tensor, real_b: Tensor, shown_a: Tensor, shown_b: Tensor
+    ) -> dict[str, Tensor]:
+        """Terms of both discriminators' loss on real images and on those that the pools show."""
+        return {
+            **self._judge(self.discriminator_b, real_b, shown_b, "b"),
+            **self._judge(self.discriminator_a, real_a, shown_a, "a"),
+        }
+
+    def _judge(self, discriminator: nn.Module, real: Tensor, fake: Tensor, domain: str) -> dict[str, Tensor]:
+        terms = {
+            f"real_{domain}": 0.5 * self.adversarial.real(discriminator(real)),
+            f"fake_{domain}": 0.5 * self.adversarial.fake(discriminator(fake)),
+        }
+        if self.adversarial.lambda_gp:
+            terms[f"gp_{domain}"] = self.adversarial.lambda_gp * gradient_penalty(discriminator, real, fake)
+        return terms
+
+    def configure_optimizers(self) -> Any:
+        generators = chain(self.generator_ab.parameters(), self.generator_ba.parameters())
+        discriminators = chain(self.discriminator_a.parameters(), self.discriminator_b.parameters())
+        optimizers = [Adam(parameters, self.lr, self.betas) for parameters in (generators, discriminators)]
+        return optimizers, [lr_scheduler(optimizer, *self.lr_curve) for optimizer in optimizers]
+
+    def sample(self, batch: Batch) -> dict[str, Tensor]:
+        """Both domains there and back, as far as the batch has them."""
+        pictures = {}
+        if "A" in batch:
+            fake_b = self(batch["A"], "AtoB")
+            pictures |= {"real_A": batch["A"], "fake_B": fake_b, "rec_A": self(fake_b, "BtoA")}
+        if "B" in batch:
+            fake_a = self(batch["B"], "BtoA")
+            pictures |= {"real_B": batch["B"], "fake_A": fake_a, "rec_B": self(fake_a, "AtoB")}
+        return pictures

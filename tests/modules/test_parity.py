@@ -1,0 +1,176 @@
+"""Three training steps of each paper against the official code, through a real Trainer."""
+
+from typing import Any
+
+import pytest
+import torch
+from golden_cases import Golden, assert_close, golden
+from lightning.pytorch import Trainer
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from sketchgan import CycleGAN, GANModule, Pix2Pix
+from sketchgan.convert.pix2pix_cyclegan import CYCLEGAN, PIX2PIX, KeyMap, from_official, patch_keys, resnet_keys, unet_keys
+from sketchgan.networks import PatchDiscriminator, ResnetGenerator, UNetGenerator
+
+
+def train(
+    cls: type[GANModule], start: Golden, networks: dict[str, nn.Module], precision: str, setup: Any = None, **settings: Any
+) -> tuple[GANModule, list[dict[str, Tensor]], dict[str, list[Tensor]]]:
+    """Train three steps; return the module, each step's losses by name, and every output of each network."""
+    losses: list[dict[str, Tensor]] = [{} for _ in range(3)]
+    outputs: dict[str, list[Tensor]] = {name: [] for name in networks}
+
+    class Recorder(cls):
+        def minimize(self, optimizer, terms, log_as, clip=None):
+            recorded = {f"{log_as}/{k}": v.detach() for k, v in terms.items()}
+            losses[self.batches_seen - 1].update(recorded | {log_as: sum(recorded.values())})
+            super().minimize(optimizer, terms, log_as, clip)
+
+    module = Recorder(**networks, lr_policy="constant", **settings)
+    if setup:
+        setup(module)
+    for name, network in networks.items():
+        network.register_forward_hook(lambda m, i, out, name=name: outputs[name].append(out.detach().clone()))
+    dtype = torch.float64 if precision == "64-true" else torch.float32
+    steps = [{side: start.tensors[f"in.step{k}.{side}"].to(dtype) for side in "AB"} for k in (1, 2, 3)]
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        precision=precision,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(module, DataLoader(steps, batch_size=None))
+    return module, losses, outputs
+
+
+def load(reference: Golden, names: dict[str, str], networks: dict[str, nn.Module], keys: dict[str, KeyMap]) -> None:
+    for theirs, ours in names.items():
+        networks[ours].load_state_dict(from_official(reference.under(f"state.{theirs}"), keys[ours]))
+
+
+def compare_weights(
+    module: GANModule, reference: Golden, names: dict[str, str], keys: dict[str, KeyMap], atol: float, skip: tuple = ()
+) -> None:
+    compared = 0
+    for theirs, ours in names.items():
+        state = getattr(module, ours).state_dict()
+        for key, expected in reference.under(f"after.{theirs}").items():
+            if f"{theirs}.{key}" in skip:
+                continue
+            (name,) = from_official({key: expected}, keys[ours])
+            assert_close(state[name], expected, atol, f"{theirs}.{key}")
+            compared += 1
+    assert compared > 20
+
+
+@pytest.mark.parametrize(
+    ("precision", "case", "loss_atol", "weight_atol"),
+    [("64-true", "pix2pix_train3_f64", 1e-9, 1e-9), ("32-true", "pix2pix_train3", 1e-5, 5e-6)],
+)
+def test_pix2pix(precision, case, loss_atol, weight_atol):
+    start, reference = golden("pix2pix_train3"), golden(case)
+    networks = {
+        "generator": UNetGenerator(num_downs=5, ngf=4, dropout=0.0),
+        "discriminator": PatchDiscriminator(6, ndf=4),
+    }
+    keys = {"generator": unet_keys(5), "discriminator": patch_keys(3)}
+    load(start, PIX2PIX, networks, keys)
+    module, losses, outputs = train(Pix2Pix, start, networks, precision)
+    for k, ours in enumerate(losses, 1):
+        expected = reference.under(f"loss.step{k}")
+        official = {
+            "D": ours["d"],
+            "D_fake": 2 * ours["d/fake"],
+            "D_real": 2 * ours["d/real"],
+            "G": ours["g"],
+            "G_GAN": ours["g/gan"],
+            "G_L1": ours["g/l1"],
+        }
+        assert official.keys() == expected.keys()
+        for name, value in official.items():
+            assert_close(value, expected[name], loss_atol, f"step {k} {name}")
+        if f"out.step{k}.fake_B" in reference.tensors:
+            assert_close(outputs["generator"][k - 1], reference.tensors[f"out.step{k}.fake_B"], loss_atol, f"step {k}")
+    compare_weights(module, reference, PIX2PIX, keys, weight_atol)
+
+
+@pytest.mark.parametrize(
+    ("start_case", "case", "precision", "loss_atol", "out_atol", "weight_atol"),
+    [
+        ("cyclegan_train3", "cyclegan_train3_f64", "64-true", 1e-9, 1e-9, 1e-9),
+        ("cyclegan_train3", "cyclegan_train3", "32-true", 2e-5, 1e-4, 5e-6),
+        ("cyclegan_train3_pool", "cyclegan_train3_pool", "32-true", 2e-5, 1e-4, 5e-6),
+    ],
+)
+def test_cyclegan(start_case, case, precision, loss_atol, out_atol, weight_atol):
+    start, reference = golden(start_case), golden(case)
+    settings = start.case
+    width = 4 if start_case == "cyclegan_train3" else 2
+    networks: dict[str, nn.Module] = {}
+    for domain in ("ab", "ba"):
+        networks[f"generator_{domain}"] = ResnetGenerator(ngf=width, n_blocks=6)
+    for domain in ("a", "b"):
+        networks[f"discriminator_{domain}"] = PatchDiscriminator(3, ndf=width, norm="instance")
+    keys = {name: resnet_keys(6) if name.startswith("generator") else patch_keys(3) for name in networks}
+    load(start, CYCLEGAN, networks, keys)
+
+    draws = iter(settings.get("pool_draws", []))
+
+    class Replay:
+        def uniform(self, a, b):
+            kind, value = next(draws)
+            assert kind == "uniform"
+            return value
+
+        def randint(self, a, b):
+            kind, value = next(draws)
+            assert kind == "randint"
+            return value
+
+    def replay(module: CycleGAN) -> None:
+        module.pool_a.draws = module.pool_b.draws = Replay()
+
+    module, losses, outputs = train(
+        CycleGAN,
+        start,
+        networks,
+        precision,
+        replay,
+        lambda_identity=settings["lambda_identity"],
+        pool_size=settings["pool_size"],
+    )
+    identity = settings["lambda_identity"] > 0
+    for k, ours in enumerate(losses, 1):
+        expected = reference.under(f"loss.step{k}")
+        # The official code names generators by where they start, discriminators crosswise.
+        official = {
+            "D_A": ours["d/real_b"] + ours["d/fake_b"],
+            "D_B": ours["d/real_a"] + ours["d/fake_a"],
+            "G": ours["g"],
+            "G_A": ours["g/gan_b"],
+            "G_B": ours["g/gan_a"],
+            "cycle_A": ours["g/cycle_a"],
+            "cycle_B": ours["g/cycle_b"],
+            "idt_A": ours.get("g/identity_b", torch.zeros(())),
+            "idt_B": ours.get("g/identity_a", torch.zeros(())),
+        }
+        assert expected.keys() <= official.keys()
+        assert len(expected) >= 7
+        for name, value in expected.items():
+            assert_close(official[name], value, loss_atol, f"step {k} {name}")
+        passes = 3 if identity else 2
+        ab, ba = (outputs[f"generator_{d}"][passes * (k - 1) :][:passes] for d in ("ab", "ba"))
+        made = {"fake_B": ab[0], "rec_B": ab[1], "fake_A": ba[0], "rec_A": ba[1]}
+        if identity:
+            made |= {"idt_A": ab[2], "idt_B": ba[2]}
+        compared = reference.under(f"out.step{k}")
+        assert k < 3 or compared
+        for name, value in compared.items():
+            assert_close(made[name], value, out_atol, f"step {k} {name}")
+    assert next(draws, None) is None
+    skip = () if precision == "64-true" else tuple(settings["noise_keys"])
+    compare_weights(module, reference, CYCLEGAN, keys, weight_atol, skip)
