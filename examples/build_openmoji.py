@@ -2,10 +2,10 @@
 
     pip install "sketchgan[openmoji]"
     npm pack openmoji@17.0.0 @iconify-json/noto@1.2.9        # two .tgz files
-    python examples/build_openmoji.py openmoji-17.0.0.tgz iconify-json-noto-1.2.9.tgz --size 128 --people all \
-        --out openmoji128.zip
+    python examples/build_openmoji.py openmoji-17.0.0.tgz iconify-json-noto-1.2.9.tgz --size 128 --out om128.zip
 
-The archive that the package embeds is ``--size 64 --people 17``. Use yours with ``OpenMoji(archive="openmoji128.zip")``.
+The archive that the package embeds is ``--size 64 --people 17``; ``--people all`` takes every person.
+Use yours with ``OpenMoji(archive="om128.zip")``.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def split_of(base: str) -> str:
 
 
 def shuffled(codes: Iterable[str]) -> list[str]:
-    """A fixed order that mixes the groups, so that the first few of a split show variety."""
+    """A fixed order that mixes the groups."""
     return sorted(codes, key=lambda code: hashlib.sha256(b"order" + code.encode()).digest())
 
 
@@ -93,7 +93,8 @@ def main(args: list[str] | None = None) -> None:
 
     index = []
     with zipfile.ZipFile(options.out, "w") as archive:
-        for code in shuffled(chosen):
+        # Skin tones come last, so that the first few of a split show variety.
+        for code in sorted(shuffled(chosen), key=lambda code: bool(chosen[code]["skintone"])):
             entry = chosen[code]
             body = icons["icons"][noto[code]]["body"]
             side = icons.get("width", 128)
@@ -119,7 +120,9 @@ def main(args: list[str] | None = None) -> None:
                 }
             )
         about = {"size": options.size, "groups": [*GROUPS, PEOPLE], "entries": index}
-        archive.writestr(zipfile.ZipInfo("index.json"), json.dumps(about, ensure_ascii=False, indent=0), zipfile.ZIP_DEFLATED)
+        archive.writestr(
+            zipfile.ZipInfo("index.json"), json.dumps(about, ensure_ascii=False, indent=0), zipfile.ZIP_DEFLATED
+        )
         archive.writestr(zipfile.ZipInfo("LICENSE-OpenMoji.txt"), data["package/LICENSE.txt"], zipfile.ZIP_DEFLATED)
         archive.writestr(zipfile.ZipInfo("NOTICE-Noto.txt"), package["package/info.json"])
     print(f"{options.out}: {len(index)} pictograms at {options.size} px")

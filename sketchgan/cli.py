@@ -6,9 +6,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import Namespace
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from sketchgan.callbacks import GracefulStop, ImageMetrics, PredictionWriter, SampleGrid
@@ -31,6 +32,17 @@ _HELP = f"""sketchgan: image-to-image and sketch-to-photo GANs
 """
 
 
+class LastCheckpoint(ModelCheckpoint):
+    """Write ``last.ckpt`` after every validation; the best checkpoint's ``save_last`` would wait for a better score."""
+
+    def __init__(self) -> None:
+        super().__init__(filename="last", enable_version_counter=False)
+
+    @property
+    def state_key(self) -> str:
+        return "LastCheckpoint"
+
+
 class SketchGANCLI(LightningCLI):
     """LightningCLI with the callbacks that every run has, a folder per run, and a last line that says where things are.
 
@@ -45,17 +57,17 @@ class SketchGANCLI(LightningCLI):
         parser.add_lightning_class_args(SampleGrid, "samples")
         parser.add_lightning_class_args(PredictionWriter, "predictions")
         # Not Lightning's "{step}", which counts the steps of every optimizer.
-        parser.set_defaults({"checkpoint.save_last": True, "checkpoint.filename": "{epoch:03d}"})
+        parser.set_defaults({"checkpoint.filename": "best-{epoch:03d}"})
 
     def before_instantiate_classes(self) -> None:
         self.started = time.monotonic()
-        trainer = self.config[self.subcommand].trainer
-        if trainer.logger in (None, True):
-            place = {"save_dir": RUNS, "name": self.run_name, "version": _next_version(Path(RUNS) / self.run_name)}
-            trainer.logger = [
-                Namespace(class_path=f"lightning.pytorch.loggers.{logger}", init_args=Namespace(place))
-                for logger in ("TensorBoardLogger", "CSVLogger")
-            ]
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        # Not put into the configuration, which another run may start from: every run has a folder of its own.
+        if self.config[self.subcommand].trainer.logger in (None, True):
+            version = _next_version(Path(RUNS) / self.run_name)
+            kwargs["logger"] = [logger(RUNS, self.run_name, version) for logger in (TensorBoardLogger, CSVLogger)]
+        return super().instantiate_trainer(**kwargs)
 
     def _parse_ckpt_path(self) -> None:
         """Take the model's settings from the checkpoint, so that they need not be repeated.
@@ -74,24 +86,26 @@ class SketchGANCLI(LightningCLI):
         self.config = self.parser.parse_object({subcommand: {"model": model}}, self.config)
 
     def after_fit(self) -> None:
-        if self.trainer.fast_dev_run:
+        trainer: Any = self.trainer
+        if trainer.fast_dev_run:
             return
-        checkpoint: Any = self.trainer.checkpoint_callback
-        grid = next(c for c in self.trainer.callbacks if isinstance(c, SampleGrid))
-        scores = {k: v for k, v in self.trainer.callback_metrics.items() if k.startswith("val/")}
+        best = trainer.checkpoint_callback.best_model_path
+        grid = next(c for c in trainer.callbacks if isinstance(c, SampleGrid))
+        scores = {k: v for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
         minutes, seconds = divmod(round(time.monotonic() - self.started), 60)
+        others = ", ".join(name for name in recipes() if name != self.run_name)
         _say(
             f"Trained {type(self.model).__name__} in {minutes} min {seconds} s"
             + "".join(f", {name} {value:.4g}" for name, value in scores.items()),
-            f"  pictures    {grid.latest}",
-            f"  checkpoint  {checkpoint.best_model_path or checkpoint.last_model_path}",
-            f"  logs        tensorboard --logdir {RUNS}",
-            f"Next: sketchgan predict --ckpt_path {checkpoint.best_model_path or checkpoint.last_model_path}, "
-            f"or another recipe: {', '.join(name for name in recipes() if name != self.run_name)}",
+            f"  pictures     {grid.latest}",
+            f"  checkpoints  {best} and last.ckpt",
+            f"  logs         tensorboard --logdir {RUNS}",
+            f"Next: sketchgan predict --ckpt_path {best}, or another recipe: {others}",
         )
 
     def after_predict(self) -> None:
-        writer = next(c for c in self.trainer.callbacks if isinstance(c, PredictionWriter))
+        trainer: Any = self.trainer
+        writer = next(c for c in trainer.callbacks if isinstance(c, PredictionWriter))
         _say(f"Pictures are in {writer.written}")
 
 
@@ -150,7 +164,9 @@ def _run_of(config: Path) -> str:
 def run(args: list[str]) -> SketchGANCLI:
     """Run a subcommand of the LightningCLI and return it, with its trainer, model and data."""
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    warnings.filterwarnings("ignore", ".*Previous log files in this directory will be deleted.*")  # the loggers share it
+    warnings.filterwarnings(
+        "ignore", ".*Previous log files in this directory will be deleted.*"
+    )  # the loggers share it
     warnings.filterwarnings("ignore", ".*LightningCLI's args parameter is intended.*")
     warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
     try:
@@ -167,7 +183,7 @@ def run(args: list[str]) -> SketchGANCLI:
         subclass_mode_model=True,
         subclass_mode_data=True,
         seed_everything_default=0,
-        trainer_defaults={"callbacks": [ImageMetrics(), GracefulStop()]},
+        trainer_defaults={"callbacks": [ImageMetrics(), LastCheckpoint(), GracefulStop()]},
         save_config_kwargs={"overwrite": True},
         args=args,
     )

@@ -37,7 +37,7 @@ class Golden:
 
 def golden(name: str) -> Golden:
     with safe_open(golden_path(f"{name}.safetensors"), "pt") as file:
-        return Golden(json.loads(file.metadata()["case"]), {key: file.get_tensor(key) for key in file.keys()})
+        return Golden(json.loads(file.metadata()["case"]), {key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
 
 
 def golden_json(name: str) -> Any:

@@ -35,14 +35,17 @@ class GracefulStop(Callback):
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self._received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self._received = number  # Loader workers inherit this handler, and so outlive a Ctrl-C too.
+        self._received = number
         rank_zero_info("Stopping after this batch; press Ctrl-C again to stop at once, without saving")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         # Processes must agree, which costs a synchronisation: not at every batch.
-        if trainer.world_size == 1 or (batch_idx + 1) % trainer.log_every_n_steps == 0:
+        if trainer.is_last_batch:  # Lightning resumes from here, but miscounts the epoch after: wait for its end
+            return
+        every = 1 if trainer.world_size == 1 else trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if (batch_idx + 1) % every == 0:
             self._stop_if_told(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -58,7 +61,11 @@ class GracefulStop(Callback):
         rank_zero_info(f"Saved {self.saved}; resume with --ckpt_path={self.saved}")
         raise KeyboardInterrupt
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    # Before Lightning puts its own handlers back.
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._restore()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._restore()
 
     def _restore(self) -> None:

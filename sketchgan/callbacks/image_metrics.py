@@ -18,9 +18,9 @@ class ImageMetrics(Callback):
     """Log L1, PSNR and SSIM (Wang et al., 2004) of validation and test pictures.
 
     Where A and B are pairs, the translation is compared with B: ``val/l1``, ``val/psnr``, ``val/ssim``. Where a module
-    goes there and back, the way round is compared with its start: ``val/rec_a_l1`` and ``val/rec_b_l1``. Pictures are
-    clamped and scaled to [0, 1]; L1 is the mean absolute difference on that scale, PSNR is in decibels.
-    Scores are computed in float32, skipped in the sanity check, and equal on all processes; no state enters checkpoints.
+    goes there and back, the end is compared with the start: ``val/rec_a_l1``, ``val/rec_b_l1``. Pictures are clamped
+    and scaled to [0, 1]; L1 is the mean absolute difference on that scale, PSNR is in decibels.
+    Scores are computed in float32, skipped in the sanity check and equal on all processes; none enters checkpoints.
     """
 
     def __init__(self) -> None:

@@ -44,7 +44,7 @@ class SampleGrid(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        if trainer.sanity_checking or trainer.fast_dev_run or not trainer.is_global_zero or dataloader_idx:
+        if trainer.sanity_checking or not trainer.is_global_zero or dataloader_idx:
             return
         for name, images in outputs.items():
             row = self._rows.setdefault(name, [])
@@ -52,7 +52,7 @@ class SampleGrid(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         folder = Path(self.folder or Path(trainer.log_dir or trainer.default_root_dir) / "samples")  # on every process
-        if not self._rows:
+        if not self._rows or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         grid = draw_grid(self._rows)
         folder.mkdir(parents=True, exist_ok=True)
@@ -60,6 +60,7 @@ class SampleGrid(Callback):
         self.latest = folder / "latest.png"
         grid.save(self.latest)
         step = getattr(pl_module, "batches_seen", trainer.global_step)
+        logger: Any
         for logger in trainer.loggers:
             if hasattr(logger, "log_image"):
                 logger.log_image("samples", [grid], step=step)

@@ -1,5 +1,6 @@
 """What every data module shares: loaders, splits and the batch contract."""
 
+import signal
 from abc import abstractmethod
 from typing import Any, Literal
 
@@ -60,20 +61,31 @@ class TranslationData(LightningDataModule):
                 f"{type(self).__name__}; lower batch_size"
             )
         # A ragged last batch would compile every network once more, and unbalance the updates.
-        return ResumableLoader(dataset, self.batch_size, sampler=sampler, drop_last=True, **self._loading())
+        return ResumableLoader(dataset, batch_size=self.batch_size, sampler=sampler, drop_last=True, **self._loading())
 
     def val_dataloader(self) -> DataLoader:
-        return DataLoader(self.dataset("val"), self.eval_batch_size, **self._loading())
+        return self._eval_loader("val")
 
     def test_dataloader(self) -> DataLoader:
-        return DataLoader(self.dataset("test"), self.eval_batch_size, **self._loading())
+        return self._eval_loader("test")
 
     def predict_dataloader(self) -> DataLoader:
         return self.test_dataloader()
+
+    def _eval_loader(self, split: Split) -> DataLoader:
+        # A generator of its own: a loader draws one number per pass, and validation must not move training.
+        own = torch.Generator().manual_seed(0)
+        return DataLoader(self.dataset(split), batch_size=self.eval_batch_size, generator=own, **self._loading())
 
     def _loading(self) -> dict[str, Any]:
         return {
             "num_workers": self.num_workers,
             "persistent_workers": self.num_workers > 0,
             "pin_memory": torch.cuda.is_available(),
+            "worker_init_fn": _ignore_interrupt,
         }
+
+
+def _ignore_interrupt(worker: int) -> None:
+    """A terminal sends Ctrl-C to every process; workers must live until the main one has finished its batch."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

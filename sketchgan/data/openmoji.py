@@ -28,7 +28,7 @@ GROUPS = (
 class OpenMoji(TranslationData):
     """Pictograms that exist three times: as line art, coloured (OpenMoji), and drawn by others (Noto Emoji).
 
-    A is always the line art. ``paired=True`` gives the coloured OpenMoji of the same drawing as B, aligned to the pixel;
+    A is the line art. ``paired=True`` gives the coloured OpenMoji of the same drawing as B, aligned to the pixel;
     ``paired=False`` gives Noto Emoji, drawn at random in training, which show the same kinds of things in other shapes.
     The embedded archive holds 1,134 pictograms of 64 px in a fixed split (train 941, val 92, test 101) that keeps the
     skin tones of a person together; ``examples/build_openmoji.py`` builds it at any size and with more people.
@@ -144,9 +144,11 @@ class OpenMojiSplit(Dataset):
             draw_a = draw_b = self.augmentation.make_params(rng)
             if not self.paired:
                 draw_b = self.augmentation.make_params(rng)
+        triptych_a = self._triptych(a)
+        triptych_b = triptych_a if b is a else self._triptych(b)
         sides = {
-            "A": (self._picture(a, "line"), draw_a, a),
-            "B": (self._picture(b, "color" if self.paired else "noto"), draw_b, b),
+            "A": (_panel(triptych_a, 0), draw_a, a),
+            "B": (_panel(triptych_b, 1 if self.paired else 2), draw_b, b),
         }
         if self.swap:
             sides = {"A": sides["B"], "B": sides["A"]}
@@ -157,8 +159,11 @@ class OpenMojiSplit(Dataset):
             sample[f"{side}_path"] = f"{entry['code']}.png"
         return sample
 
-    def _picture(self, entry: dict[str, Any], style: Literal["line", "color", "noto"]) -> Image.Image:
-        triptych = Image.open(io.BytesIO(self.pictures[entry["code"]])).convert("RGB")
-        side = triptych.height
-        left = ("line", "color", "noto").index(style) * side
-        return triptych.crop((left, 0, left + side, side))
+    def _triptych(self, entry: dict[str, Any]) -> Image.Image:
+        return Image.open(io.BytesIO(self.pictures[entry["code"]])).convert("RGB")
+
+
+def _panel(triptych: Image.Image, number: int) -> Image.Image:
+    """Line art (0), colour (1) or Noto (2)."""
+    side = triptych.height
+    return triptych.crop((number * side, 0, (number + 1) * side, side))

@@ -30,9 +30,7 @@ class FCNScore(Metric):
     def __init__(self, num_classes: int = 19) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.add_state(
-            "confusion", torch.zeros(num_classes, num_classes, dtype=torch.int64), dist_reduce_fx="sum"
-        )
+        self.add_state("confusion", torch.zeros(num_classes, num_classes, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, prediction: Tensor, label: Tensor) -> None:
         """Add class maps; rows of the confusion matrix are labels, columns predictions."""

@@ -1,5 +1,6 @@
 """What every paper module shares, and nothing about any paper."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -74,9 +75,7 @@ class GANModule(LightningModule):
 
     # Updates
 
-    def minimize(
-        self, optimizer: Any, losses: Mapping[str, Tensor], log_as: str, clip: float | None = None
-    ) -> None:
+    def minimize(self, optimizer: Any, losses: Mapping[str, Tensor], log_as: str, clip: float | None = None) -> None:
         """Update once on the sum of ``losses``.
 
         Args:
@@ -96,10 +95,15 @@ class GANModule(LightningModule):
             self.log(log_as, total.detach(), prog_bar=True)
             self.log_dict({f"{log_as}/{name}": loss.detach() for name, loss in losses.items()})
 
+    def optimizers(self, use_pl_optimizer: bool = True) -> Any:
+        """The optimizers of ``configure_optimizers``, always as a list."""
+        optimizers = super().optimizers(use_pl_optimizer)
+        return optimizers if isinstance(optimizers, list) else [optimizers]
+
     @property
     def is_logging_step(self) -> bool:
         """Whether the loggers write after this batch; a term costs 0.3 ms to log, so others are not."""
-        return self.batches_seen % self.trainer.log_every_n_steps == 0
+        return self.batches_seen % self.trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         # Here gradients are unscaled under fp16; in training_step they are not.
@@ -119,10 +123,12 @@ class GANModule(LightningModule):
         self._catch_up(self.current_epoch + 1)
 
     def _catch_up(self, epoch: int) -> None:
-        for config in self.trainer.lr_scheduler_configs:
-            if not isinstance(config.scheduler, ReduceLROnPlateau):
-                while config.scheduler.last_epoch < epoch:
-                    config.scheduler.step()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # after a resume that is meant
+            for config in self.trainer.lr_scheduler_configs:
+                if not isinstance(config.scheduler, ReduceLROnPlateau):
+                    while config.scheduler.last_epoch < epoch:
+                        config.scheduler.step()
 
     def _monitored(self) -> Tensor:
         logged = self.trainer.callback_metrics
@@ -224,7 +230,7 @@ class GANModule(LightningModule):
             self._resumed = record
 
     @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Any:
         """Load a checkpoint safely, as the class that wrote it if that is a subclass of this one.
 
         Takes Lightning's arguments; networks that were passed as objects are passed again by name, as in

@@ -17,7 +17,9 @@ def read(path: str | Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:
-        raise ValueError(f"{path} is not a checkpoint that can be loaded safely (weights_only=True): {error}") from error
+        raise ValueError(
+            f"{path} is not a checkpoint that can be loaded safely (weights_only=True): {error}"
+        ) from error
 
 
 def record_of(checkpoint: Any, path: Any) -> dict[str, Any]:

@@ -169,7 +169,7 @@ class CycleGAN(GANModule):
 
     def sample(self, batch: Batch) -> dict[str, Tensor]:
         """Both domains there and back, as far as the batch has them."""
-        pictures = {}
+        pictures: dict[str, Tensor] = {}
         if "A" in batch:
             fake_b = self(batch["A"], "AtoB")
             pictures |= {"real_A": batch["A"], "fake_B": fake_b, "rec_A": self(fake_b, "BtoA")}

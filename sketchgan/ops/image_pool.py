@@ -1,4 +1,4 @@
-"""The history of generated images (Shrivastava et al., CVPR 2017, arXiv 1612.07828, section 2.3; CycleGAN, section 4)."""
+"""The history of generated images (Shrivastava et al., CVPR 2017, arXiv 1612.07828, section 2.3)."""
 
 import random
 from typing import Any, Protocol
@@ -30,7 +30,7 @@ class ImagePool:
         if size < 0:
             raise ValueError(f"size must not be negative, got {size}")
         self.size = size
-        self.draws = random.Random(int(torch.randint(2**62, ()))) if draws is None else draws
+        self.draws = random.Random(int(torch.randint(2**62, (), device="cpu"))) if draws is None else draws
         self.images: list[Tensor] = []
 
     def query(self, images: Tensor) -> Tensor:

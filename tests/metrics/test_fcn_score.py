@@ -12,8 +12,13 @@ def test_matches_official():
         score.update(t[f"in.pred{i}"], t[f"in.gt{i}"])
     assert torch.equal(score.confusion.double(), t["out.hist"])
     result = score.compute()
-    for name, key in (("pixel_acc", "loss.pixel_acc"), ("mean_class_acc", "loss.mean_class_acc"), ("mean_iou", "loss.mean_iou"),
-                      ("class_acc", "out.class_acc"), ("class_iou", "out.class_iou")):
+    for name, key in (
+        ("pixel_acc", "loss.pixel_acc"),
+        ("mean_class_acc", "loss.mean_class_acc"),
+        ("mean_iou", "loss.mean_iou"),
+        ("class_acc", "out.class_acc"),
+        ("class_iou", "out.class_iou"),
+    ):
         torch.testing.assert_close(result[name], t[key], rtol=0, atol=1e-15)
 
 

@@ -10,12 +10,25 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sketchgan import CycleGAN, GANModule, Pix2Pix
-from sketchgan.convert.pix2pix_cyclegan import CYCLEGAN, PIX2PIX, KeyMap, from_official, patch_keys, resnet_keys, unet_keys
+from sketchgan.convert.pix2pix_cyclegan import (
+    CYCLEGAN,
+    PIX2PIX,
+    KeyMap,
+    from_official,
+    patch_keys,
+    resnet_keys,
+    unet_keys,
+)
 from sketchgan.networks import PatchDiscriminator, ResnetGenerator, UNetGenerator
 
 
 def train(
-    cls: type[GANModule], start: Golden, networks: dict[str, nn.Module], precision: str, setup: Any = None, **settings: Any
+    cls: type[GANModule],
+    start: Golden,
+    networks: dict[str, nn.Module],
+    precision: str,
+    setup: Any = None,
+    **settings: Any,
 ) -> tuple[GANModule, list[dict[str, Tensor]], dict[str, list[Tensor]]]:
     """Train three steps; return the module, each step's losses by name, and every output of each network."""
     losses: list[dict[str, Tensor]] = [{} for _ in range(3)]

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -59,7 +60,10 @@ def test_fit_validate_test_predict(entry, tmp_path):
     before = weights(module)
     grid, writer = SampleGrid(count=3), PredictionWriter()
     run = trainer(
-        logger=CSVLogger(tmp_path), callbacks=[grid, ImageMetrics(), writer], limit_test_batches=2, limit_predict_batches=2
+        logger=CSVLogger(tmp_path),
+        callbacks=[grid, ImageMetrics(), writer],
+        limit_test_batches=2,
+        limit_predict_batches=2,
     )
     run.fit(module, data)
     unchanged = [k for k, v in module.named_parameters() if torch.equal(v, before[k])]
@@ -80,7 +84,8 @@ def test_fit_validate_test_predict(entry, tmp_path):
     assert run.test(module, data, verbose=False)[0].keys() == {name.replace("val/", "test/") for name in scores}
     run.predict(module, data, return_predictions=False)
     names = {path.name for path in (writer.written / "fake_B").iterdir()}
-    expected = [data.predict_dataloader().dataset[i]["A_path"] for i in range(8)]
+    held_out = data.predict_dataloader().dataset
+    expected = [held_out[i]["A_path"] for i in range(min(8, len(held_out)))]
     assert names == set(expected)
     assert Image.open(writer.written / "fake_B" / expected[0]).size == (SIZE, SIZE)
 
@@ -102,33 +107,29 @@ def test_forwards_per_step(entry):
 def test_no_gradient_is_computed_and_thrown_away(entry):
     """Right before each step, exactly that optimizer's parameters hold new gradients."""
 
-    class Check(Callback):
-        steps = 0
+    module = fresh(entry)
+    held, steps = {}, []
+    backward = module.manual_backward
 
-        def on_before_zero_grad(self, trainer, pl_module, optimizer):
-            self.others = {
-                id(p): None if p.grad is None else p.grad.clone()
-                for other in trainer.optimizers
-                if other is not optimizer
-                for group in other.param_groups
-                for p in group["params"]
-            }
+    def remember(loss, *args, **kwargs):
+        held.update({name: None if p.grad is None else p.grad.clone() for name, p in module.named_parameters()})
+        backward(loss, *args, **kwargs)
 
-        def on_before_optimizer_step(self, trainer, pl_module, optimizer):
-            mine = {id(p) for group in optimizer.param_groups for p in group["params"]}
-            for name, p in pl_module.named_parameters():
-                if id(p) in mine:
-                    assert p.grad is not None, f"{name} has no gradient"
-                else:
-                    before = self.others[id(p)]
-                    assert p.grad is before is None or torch.equal(p.grad, before), f"{name} was differentiated in vain"
-            self.steps += 1
+    def check(optimizer):
+        mine = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        for name, p in module.named_parameters():
+            if id(p) in mine:
+                assert held[name] is None, f"{name} was not cleared"
+                assert p.grad is not None, f"{name} has no gradient"
+            else:
+                in_vain = p.grad is not None and (held[name] is None or not torch.equal(p.grad, held[name]))
+                assert not in_vain, f"{name} was differentiated in vain"
+        steps.append(optimizer)
 
-    check = Check()
-    trainer(max_epochs=1, limit_train_batches=2, limit_val_batches=0, callbacks=[check]).fit(
-        fresh(entry), entry.datamodule()
-    )
-    assert check.steps == 2 * len(fresh(entry).configure_optimizers()[0])
+    module.manual_backward = remember
+    module.on_before_optimizer_step = check
+    trainer(max_epochs=1, limit_train_batches=2, limit_val_batches=0).fit(module, entry.datamodule())
+    assert len(steps) == 2 * len(module.optimizers())
 
 
 def test_validation_does_not_move_training(entry):
@@ -190,12 +191,17 @@ def test_exact_resume(entry, workers):
     run.fit(module, entry.datamodule(**data))
     end = final_state(run, module)
 
-    points = ["3.ckpt"] if workers else ["1.ckpt", "3.ckpt", f"{BATCHES}.ckpt", "val.ckpt", f"{BATCHES + 2}.ckpt"]
+    points = (
+        ["3.ckpt", f"{BATCHES + 2}.ckpt"]
+        if workers
+        else ["1.ckpt", "3.ckpt", f"{BATCHES}.ckpt", "val.ckpt", f"{BATCHES + 2}.ckpt"]
+    )
     for point in points:
         seed_everything(99)  # what is not restored shows
         torch.rand(7)
         other = entry.build()
-        run = trainer(max_epochs=3)
+        # The checkpoint of a resumed run replaces the first run's: a second stop resumes from that.
+        run = trainer(max_epochs=3, callbacks=[SaveAt(BATCHES + 2)] if point == "3.ckpt" else [])
         run.fit(other, entry.datamodule(**data), ckpt_path=point)
         assert other.batches_seen == 3 * BATCHES, point
         again = final_state(run, other)
@@ -220,7 +226,8 @@ def test_whole_epochs_resume_exactly(entry):
     states = []
     for point in (None, f"{batches}.ckpt", f"{batches + 1}.ckpt"):
         module = fresh(entry)
-        run = trainer(max_epochs=2, limit_train_batches=1.0, limit_val_batches=0, callbacks=[SaveAt(batches, batches + 1)])
+        save = [] if point else [SaveAt(batches, batches + 1)]
+        run = trainer(max_epochs=2, limit_train_batches=1.0, limit_val_batches=0, callbacks=save)
         run.fit(module, entry.datamodule(batch_size=20), ckpt_path=point)
         states.append(weights(module))
     assert same(states[0], states[1]) == []
@@ -255,7 +262,9 @@ def test_fp16_scaler(entry):
     scaled = list(norms.seen)
     Norms.seen = []
     module = fresh(entry)
-    trainer(max_epochs=1, limit_train_batches=2, limit_val_batches=0, callbacks=[Norms()]).fit(module, entry.datamodule())
+    trainer(max_epochs=1, limit_train_batches=2, limit_val_batches=0, callbacks=[Norms()]).fit(
+        module, entry.datamodule()
+    )
     assert scaled == pytest.approx(Norms.seen, rel=0.2)  # and not 256 times as much
 
 
@@ -332,9 +341,11 @@ def test_nan_stops_and_names_the_term_before_anything_is_saved(entry):
 
     checkpoint = ModelCheckpoint(dirpath="checkpoints", every_n_epochs=1, save_last=True, filename="{epoch}")
     run = trainer(callbacks=[Poison(), checkpoint], enable_checkpointing=True, log_every_n_steps=100)
-    with pytest.raises(sketchgan.modules.base.NonFiniteLossError, match=r"loss [gd]/\w+ became NaN or infinite at batch 3"):
+    with pytest.raises(
+        sketchgan.modules.base.NonFiniteLossError, match=r"loss [gd]/\w+ became NaN or infinite at batch 3"
+    ):
         run.fit(fresh(entry), entry.datamodule())
-    assert not checkpoint.best_model_path
+    assert not list(Path("checkpoints").glob("*"))
 
 
 def test_planned_epochs_are_compared(entry):

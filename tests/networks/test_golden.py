@@ -5,7 +5,14 @@ import torch
 from golden_cases import Golden, assert_close, golden
 from torch import nn
 
-from sketchgan.convert.pix2pix_cyclegan import from_official, patch_keys, pixel_keys, resnet_keys, to_official, unet_keys
+from sketchgan.convert.pix2pix_cyclegan import (
+    from_official,
+    patch_keys,
+    pixel_keys,
+    resnet_keys,
+    to_official,
+    unet_keys,
+)
 from sketchgan.networks import PatchDiscriminator, PixelDiscriminator, ResnetGenerator, UNetGenerator
 
 ATOL = 2e-5

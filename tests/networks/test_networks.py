@@ -84,7 +84,9 @@ def test_encoder_decoder_has_no_connections_and_drops_where_lua_does():
 
 
 def test_wrong_size_for_the_depth_names_a_depth_that_fits():
-    with pytest.raises(ValueError, match=r"image size 96x96 is not a multiple of 256 \(2\*\*num_downs\); resize, or use"):
+    with pytest.raises(
+        ValueError, match=r"image size 96x96 is not a multiple of 256 \(2\*\*num_downs\); resize, or use"
+    ):
         UNetGenerator(ngf=1)(torch.zeros(1, 3, 96, 96))
     with pytest.raises(ValueError, match=r"UNetGenerator\(num_downs=5\)"):
         UNetGenerator(ngf=1)(torch.zeros(1, 3, 96, 96))

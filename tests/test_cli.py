@@ -1,0 +1,172 @@
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import sketchgan
+from sketchgan import CycleGAN, GANModule, Pix2Pix
+from sketchgan.cli import MAIN_JOB, main, run
+from sketchgan.recipes import find_recipe, recipes
+
+QUIET = [
+    "--trainer.accelerator=cpu",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.enable_model_summary=false",
+    "--trainer.limit_train_batches=2",
+    "--trainer.limit_val_batches=1",
+    "--trainer.limit_test_batches=1",
+    "--trainer.limit_predict_batches=1",
+    "--trainer.log_every_n_steps=1",
+]
+TINY = {
+    "model": {
+        "class_path": "sketchgan.Pix2Pix",
+        "init_args": {
+            "generator": {"class_path": "sketchgan.networks.ResnetGenerator", "init_args": {"ngf": 2, "n_blocks": 1}},
+            "discriminator": {"class_path": "PatchDiscriminator", "init_args": {"in_channels": 6, "ndf": 2}},
+            "lambda_l1": 50,
+            "n_epochs": 1,
+            "n_epochs_decay": 0,
+        },
+    },
+    "data": {"class_path": "OpenMoji", "init_args": {"image_size": 32, "groups": ["activities"], "batch_size": 4}},
+    "trainer": {"max_epochs": 1},
+}
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(TINY))
+    return str(path)
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_every_recipe_parses_and_those_on_embedded_data_run(name):
+    config = yaml.safe_load(recipes()[name].read_text())
+    assert re.match(r"# \S.{20,}\.\n", recipes()[name].read_text()), "the first line describes the recipe"
+    if not name.endswith("-openmoji"):
+        run(["fit", "--config", name, "--print_config"])
+        return
+    cli = run(["fit", "--config", name, *QUIET, "--trainer.max_epochs=1", "--data.init_args.batch_size=2"])
+    assert cli.trainer.global_step == 4
+    planned = cli.model.planned_epochs
+    assert planned == config["trainer"]["max_epochs"], "the learning rate fits the length of the run"
+
+
+def test_main_job_is_what_fit_does_alone(capsys):
+    cli = run(["fit", *QUIET, "--trainer.max_epochs=1"])
+    assert type(cli.model) is Pix2Pix
+    assert cli.model.generator.num_downs == 6
+    place = Path("runs") / MAIN_JOB / "version_0"
+    made = {str(path.relative_to(place)) for path in place.rglob("*") if path.is_file()}
+    assert {
+        "config.yaml",
+        "metrics.csv",
+        "samples/latest.png",
+        "checkpoints/last.ckpt",
+        "checkpoints/best-epoch=000.ckpt",
+    } <= made
+    assert any("tfevents" in name for name in made)
+    said = capsys.readouterr().out
+    for expected in (
+        "Trained Pix2Pix in",
+        "val/l1",
+        "samples/latest.png",
+        "tensorboard --logdir runs",
+        "Next: sketchgan",
+    ):
+        assert expected in said
+    run(["fit", *QUIET, "--trainer.max_epochs=1"])
+    assert (Path("runs") / MAIN_JOB / "version_1" / "metrics.csv").is_file()
+
+
+def test_other_subcommands_find_the_configuration_beside_the_checkpoint(tiny, capsys):
+    run(["fit", "--config", tiny, *QUIET])
+    checkpoint = "runs/tiny/version_0/checkpoints/last.ckpt"
+    for command in ("validate", "test", "predict"):
+        cli = run([command, "--ckpt_path", checkpoint, *QUIET])
+        assert type(cli.model.generator).__name__ == "ResnetGenerator"
+        assert cli.model.lambda_l1 == 50
+    assert "Pictures are in runs/tiny/version_3/predictions" in capsys.readouterr().out
+    assert len(list(Path("runs/tiny/version_3/predictions/fake_B").glob("*.png"))) == 4
+    cli = run(["fit", f"--ckpt_path={checkpoint}", *QUIET, "--trainer.max_epochs=2"])
+    assert cli.model.batches_seen == 4
+
+
+def test_swapped_generator_in_yaml_reloads(tiny):
+    run(["fit", "--config", tiny, *QUIET])
+    path = "runs/tiny/version_0/checkpoints/last.ckpt"
+    state = torch.load(path, weights_only=True)["state_dict"]
+    for load in (Pix2Pix.load_from_checkpoint, GANModule.load_from_checkpoint, sketchgan.load):
+        model = load(path)
+        assert type(model) is Pix2Pix
+        assert type(model.generator).__name__ == "ResnetGenerator"
+        assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+
+
+def test_checkpoint_from_python_serves_the_command_line(tiny):
+    from lightning.pytorch import Trainer
+
+    from sketchgan.data import OpenMoji
+
+    trainer = Trainer(max_epochs=1, limit_train_batches=1, limit_val_batches=0, logger=False, accelerator="cpu")
+    trainer.fit(CycleGAN(lambda_identity=0.0), OpenMoji(paired=False, image_size=32, batch_size=1))
+    trainer.save_checkpoint("python.ckpt")
+    data = ["--data=OpenMoji", "--data.init_args.paired=false", "--data.init_args.image_size=32"]
+    cli = run(
+        ["predict", "--model=CycleGAN", *data, "--data.init_args.batch_size=1", "--ckpt_path=python.ckpt", *QUIET]
+    )
+    assert cli.model.lambda_identity == 0.0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("lambda_l1", "lambda_11"), "lambda_11"),
+        (("sketchgan.Pix2Pix", "sketchgan.Pix2Pics"), "Pix2Pics"),
+        (("max_epochs", "max_epoch"), "max_epoch"),
+        (("ngf", "nfg"), "nfg"),
+        (("batch_size: 4", "batch_size: four"), "four"),
+    ],
+)
+def test_typo_in_yaml_stops_before_training(tiny, capsys, change, message):
+    text = Path(tiny).read_text()
+    assert change[0] in text
+    Path(tiny).write_text(text.replace(*change))
+    with pytest.raises(SystemExit) as error:
+        run(["fit", "--config", tiny, *QUIET])
+    assert error.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_unknown_recipe_names_the_ones_that_come_close():
+    with pytest.raises(SystemExit, match=r"no file and no recipe 'cyclgan-openmoji'; did you mean cyclegan-openmoji"):
+        run(["fit", "--config", "cyclgan-openmoji"])
+    assert find_recipe("pix2pix-openmoji").is_file()
+
+
+def test_wrong_checkpoint_is_named(tiny):
+    torch.save({"model.0.weight": torch.zeros(1)}, "official.pth")
+    with pytest.raises(ValueError, match="official.pth was not written by a sketchgan module"):
+        run(["predict", "--config", tiny, "--ckpt_path=official.pth", *QUIET])
+
+
+def test_wrong_size_is_refused_before_training(tiny):
+    config = yaml.safe_load(Path(tiny).read_text())
+    config["model"]["init_args"]["generator"] = {"class_path": "UNetGenerator", "init_args": {"ngf": 2}}
+    Path(tiny).write_text(yaml.safe_dump(config))
+    with pytest.raises(ValueError, match=r"image size 32x32 is not a multiple of 256 .*UNetGenerator\(num_downs=5\)"):
+        run(["fit", "--config", tiny, *QUIET])
+
+
+def test_recipes_and_help(capsys):
+    main(["recipes"])
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in recipes())
+    assert "Colour line drawings" in listed
+    main([])
+    assert "sketchgan recipes" in capsys.readouterr().out

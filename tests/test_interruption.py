@@ -1,0 +1,103 @@
+"""Runs stopped from outside and resumed end like runs that were not."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+SETTINGS = {
+    "Pix2Pix": {
+        "generator": {"class_path": "UNetGenerator", "init_args": {"num_downs": 5, "ngf": 4, "dropout_levels": "lua"}},
+        "discriminator": {"class_path": "PatchDiscriminator", "init_args": {"in_channels": 6, "ndf": 4, "n_layers": 1}},
+    },
+    "CycleGAN": {
+        "pool_size": 10,
+        **{
+            f"generator_{d}": {"class_path": "ResnetGenerator", "init_args": {"ngf": 4, "n_blocks": 1, "dropout": 0.5}}
+            for d in ("ab", "ba")
+        },
+        **{
+            f"discriminator_{d}": {"class_path": "PatchDiscriminator", "init_args": {"ndf": 4, "n_layers": 1}}
+            for d in ("a", "b")
+        },
+    },
+}
+
+
+def start(folder: Path, *options: str) -> subprocess.Popen:
+    folder.mkdir(exist_ok=True)
+    with (folder / "log.txt").open("a") as log:
+        command = [sys.executable, "-m", "sketchgan", "fit", *options]
+        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+
+
+def finish(process: subprocess.Popen, folder: Path) -> dict:
+    assert process.wait(120) == 0, (folder / "log.txt").read_text()
+    newest = max(folder.glob("runs/tiny/version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    return torch.load(newest, weights_only=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "number", "workers"),
+    [
+        ("Pix2Pix", signal.SIGINT, 2),
+        ("Pix2Pix", signal.SIGKILL, 0),
+        ("CycleGAN", signal.SIGINT, 0),
+        ("CycleGAN", signal.SIGKILL, 2),
+    ],
+)
+def test_stopped_and_resumed_equals_unbroken(tmp_path, name, number, workers):
+    config = {
+        "seed_everything": 7,
+        "model": {"class_path": name, "init_args": {**SETTINGS[name], "n_epochs": 5, "n_epochs_decay": 5}},
+        "data": {
+            "class_path": "OpenMoji",
+            "init_args": {
+                "paired": name == "Pix2Pix",
+                "image_size": 32,
+                "groups": ["activities"],
+                "batch_size": 8,
+                "num_workers": workers,
+            },
+        },
+        "trainer": {
+            "max_epochs": 10,
+            "limit_val_batches": 1,
+            "accelerator": "cpu",
+            "deterministic": True,
+            "enable_progress_bar": False,
+            "log_every_n_steps": 4,
+        },
+    }
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config))
+    recipe = f"--config={tmp_path / 'tiny.yaml'}"
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    expected = finish(start(whole, recipe), whole)
+
+    process = start(broken, recipe)
+    checkpoints = broken / "runs/tiny/version_0/checkpoints"
+    deadline = time.monotonic() + 120
+    while not (checkpoints / "last.ckpt").is_file():
+        assert process.poll() is None, (broken / "log.txt").read_text()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(0.3)
+    os.killpg(process.pid, number)  # the whole group, as a terminal's Ctrl-C
+    code = process.wait(120)
+    assert code == (-signal.SIGKILL if number == signal.SIGKILL else 1), "it had ended before the signal"
+    point = checkpoints / ("interrupted.ckpt" if number == signal.SIGINT else "last.ckpt")
+    if number == signal.SIGINT:
+        assert f"--ckpt_path={point.relative_to(broken)}" in (broken / "log.txt").read_text().replace("\n", "")
+    assert torch.load(point, weights_only=True)["sketchgan"]["batches_seen"] < expected["sketchgan"]["batches_seen"]
+
+    actual = finish(start(broken, f"--ckpt_path={point.relative_to(broken)}"), broken)
+    assert actual["sketchgan"]["batches_seen"] == expected["sketchgan"]["batches_seen"]
+    differ = [key for key, value in expected["state_dict"].items() if not torch.equal(value, actual["state_dict"][key])]
+    assert differ == []
