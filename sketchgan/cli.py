@@ -57,7 +57,7 @@ class SketchGANCLI(LightningCLI):
         parser.add_lightning_class_args(SampleGrid, "samples")
         parser.add_lightning_class_args(PredictionWriter, "predictions")
         # Not Lightning's "{step}", which counts the steps of every optimizer.
-        parser.set_defaults({"checkpoint.filename": "best-{epoch:03d}"})
+        parser.set_defaults({"checkpoint.filename": "{epoch:03d}"})
 
     def before_instantiate_classes(self) -> None:
         self.started = time.monotonic()
@@ -121,32 +121,29 @@ def _next_version(folder: Path) -> int:
 
 def _complete(args: list[str]) -> tuple[list[str], str]:
     """Put files for names of recipes, and the right configuration where none is given; also name the run."""
-    given = [i for i, arg in enumerate(args) if arg in ("-c", "--config")]
-    for i in given:
-        if i + 1 < len(args):
-            args[i : i + 2] = [f"--config={args[i + 1]}", ""]
-    args = [arg for arg in args if arg]
+    args = _joined(args)
     name = ""
     for i, arg in enumerate(args):
         if arg.startswith("--config="):
-            path = find_recipe(arg.removeprefix("--config="))
-            args[i] = f"--config={path}"
-            name = path.stem if path.name != "config.yaml" else _run_of(path)
-    chosen = ("--config=", "--model", "--data", "--help", "-h", "--print_config")
-    if args and args[0] in ("fit", "validate", "test", "predict") and not any(a.startswith(chosen) for a in args):
-        path = _config_beside(_value(args, "--ckpt_path")) or find_recipe(MAIN_JOB)
+            path = find_recipe(arg.partition("=")[2])
+            args[i], name = f"--config={path}", _run_of(path)
+    chosen = {arg.partition("=")[0] for arg in args} & {"--config", "--model", "--data", "-h", "--help"}
+    if args[0] in ("fit", "validate", "test", "predict") and not chosen:
+        checkpoint = next((arg.partition("=")[2] for arg in args if arg.startswith("--ckpt_path=")), None)
+        path = _config_beside(checkpoint) or find_recipe(MAIN_JOB)
         args.insert(1, f"--config={path}")
-        name = MAIN_JOB if path.stem == MAIN_JOB else _run_of(path)
+        name = _run_of(path)
     return args, name or "run"
 
 
-def _value(args: list[str], option: str) -> str | None:
-    for i, arg in enumerate(args):
-        if arg == option and i + 1 < len(args):
-            return args[i + 1]
-        if arg.startswith(f"{option}="):
-            return arg.partition("=")[2]
-    return None
+def _joined(args: list[str]) -> list[str]:
+    """``--option value`` as ``--option=value`` for the two options that are looked at here."""
+    names = {"-c": "--config", "--config": "--config", "--ckpt_path": "--ckpt_path"}
+    joined: list[str] = []
+    rest = iter(args)
+    for arg in rest:
+        joined.append(f"{names[arg]}={next(rest, '')}" if arg in names else arg)
+    return joined
 
 
 def _config_beside(checkpoint: str | None) -> Path | None:
@@ -158,17 +155,19 @@ def _config_beside(checkpoint: str | None) -> Path | None:
 
 
 def _run_of(config: Path) -> str:
-    return config.resolve().parent.parent.name or "run"
+    """Name of the folder for runs of this configuration: its own, or that of the run that saved it."""
+    return config.stem if config.name != "config.yaml" else config.resolve().parent.parent.name
 
 
 def run(args: list[str]) -> SketchGANCLI:
     """Run a subcommand of the LightningCLI and return it, with its trainer, model and data."""
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    warnings.filterwarnings(
-        "ignore", ".*Previous log files in this directory will be deleted.*"
-    )  # the loggers share it
-    warnings.filterwarnings("ignore", ".*LightningCLI's args parameter is intended.*")
-    warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
+    for expected in (
+        ".*does not have many workers.*",
+        ".*Previous log files in this directory will be deleted.*",  # the two loggers share it
+        ".*LightningCLI's args parameter is intended.*",
+        ".*isinstance\\(treespec, LeafSpec\\).*",
+    ):
+        warnings.filterwarnings("ignore", expected)
     try:
         args, name = _complete(list(args))
     except FileNotFoundError as error:

@@ -7,7 +7,7 @@ import yaml
 
 import sketchgan
 from sketchgan import CycleGAN, GANModule, Pix2Pix
-from sketchgan.cli import MAIN_JOB, main, run
+from sketchgan.cli import MAIN_JOB, _complete, main, run
 from sketchgan.recipes import find_recipe, recipes
 
 QUIET = [
@@ -67,7 +67,7 @@ def test_main_job_is_what_fit_does_alone(capsys):
         "metrics.csv",
         "samples/latest.png",
         "checkpoints/last.ckpt",
-        "checkpoints/best-epoch=000.ckpt",
+        "checkpoints/epoch=000.ckpt",
     } <= made
     assert any("tfevents" in name for name in made)
     said = capsys.readouterr().out
@@ -81,6 +81,27 @@ def test_main_job_is_what_fit_does_alone(capsys):
         assert expected in said
     run(["fit", *QUIET, "--trainer.max_epochs=1"])
     assert (Path("runs") / MAIN_JOB / "version_1" / "metrics.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("given", "completed", "name"),
+    [
+        (["fit"], ["fit", "--config=RECIPE"], MAIN_JOB),
+        (
+            ["fit", "--data.init_args.batch_size", "8"],
+            ["fit", "--config=RECIPE", "--data.init_args.batch_size", "8"],
+            MAIN_JOB,
+        ),
+        (["test", "-c", MAIN_JOB], ["test", "--config=RECIPE"], MAIN_JOB),
+        (["fit", "--config", "own.yaml"], ["fit", "--config=own.yaml"], "own"),
+        (["fit", "--model=Pix2Pix"], ["fit", "--model=Pix2Pix"], "run"),
+        (["fit", "--help"], ["fit", "--help"], "run"),
+    ],
+)
+def test_arguments_are_completed(given, completed, name):
+    Path("own.yaml").touch()
+    recipe = str(find_recipe(MAIN_JOB))
+    assert _complete(given) == ([arg.replace("RECIPE", recipe) for arg in completed], name)
 
 
 def test_other_subcommands_find_the_configuration_beside_the_checkpoint(tiny, capsys):

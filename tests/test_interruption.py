@@ -43,17 +43,8 @@ def finish(process: subprocess.Popen, folder: Path) -> dict:
     return torch.load(newest, weights_only=True)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "number", "workers"),
-    [
-        ("Pix2Pix", signal.SIGINT, 2),
-        ("Pix2Pix", signal.SIGKILL, 0),
-        ("CycleGAN", signal.SIGINT, 0),
-        ("CycleGAN", signal.SIGKILL, 2),
-    ],
-)
-def test_stopped_and_resumed_equals_unbroken(tmp_path, name, number, workers):
+def recipe(folder: Path, name: str, workers: int) -> str:
+    """Write a small configuration; return the option that names it."""
     config = {
         "seed_everything": 7,
         "model": {"class_path": name, "init_args": {**SETTINGS[name], "n_epochs": 5, "n_epochs_decay": 5}},
@@ -76,12 +67,38 @@ def test_stopped_and_resumed_equals_unbroken(tmp_path, name, number, workers):
             "log_every_n_steps": 4,
         },
     }
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config))
-    recipe = f"--config={tmp_path / 'tiny.yaml'}"
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    expected = finish(start(whole, recipe), whole)
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return f"--config={path}"
 
-    process = start(broken, recipe)
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """The end of a run that nobody stops, without workers, per module."""
+    ends: dict[str, dict] = {}
+
+    def end(name: str) -> dict:
+        if name not in ends:
+            folder = tmp_path_factory.mktemp(name)
+            ends[name] = finish(start(folder, recipe(folder, name, workers=0)), folder)
+        return ends[name]
+
+    return end
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "number", "workers"),
+    [
+        ("Pix2Pix", signal.SIGINT, 2),
+        ("Pix2Pix", signal.SIGKILL, 0),
+        ("CycleGAN", signal.SIGINT, 0),
+        ("CycleGAN", signal.SIGKILL, 2),
+    ],
+)
+def test_stopped_and_resumed_equals_unbroken(tmp_path, unbroken, name, number, workers):
+    expected, broken = unbroken(name), tmp_path
+    process = start(broken, recipe(tmp_path, name, workers))
     checkpoints = broken / "runs/tiny/version_0/checkpoints"
     deadline = time.monotonic() + 120
     while not (checkpoints / "last.ckpt").is_file():

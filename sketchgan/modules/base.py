@@ -63,7 +63,8 @@ class GANModule(LightningModule):
         self.lr_monitor = ""
         self._injected: dict[str, str] = {}
         self._clip: float | None = None
-        self._first_bad: dict[str, tuple[list[str], Tensor]] = {}
+        self._first_bad: dict[tuple[str, ...], Tensor] = {}
+        self._absent: dict[str, str] = {}
         self._resumed: dict[str, Any] | None = None
         self.save_hyperparameters()
 
@@ -144,9 +145,9 @@ class GANModule(LightningModule):
     def _watch(self, losses: Mapping[str, Tensor], log_as: str) -> None:
         finite = torch.stack([loss.detach() for loss in losses.values()]).isfinite()
         now = torch.where(finite, _NEVER, self.batches_seen)
-        if log_as in self._first_bad:
-            now = torch.minimum(now, self._first_bad[log_as][1])
-        self._first_bad[log_as] = (list(losses), now)
+        names = tuple(f"{log_as}/{name}" for name in losses)
+        before = self._first_bad.get(names)
+        self._first_bad[names] = now if before is None else torch.minimum(now, before)
 
     def check_finite(self) -> None:
         """Raise if a loss has been NaN or infinite since the run began.
@@ -154,11 +155,11 @@ class GANModule(LightningModule):
         Raises:
             NonFiniteLossError: naming the term and the batch.
         """
-        for log_as, (names, first_bad) in self._first_bad.items():
+        for names, first_bad in self._first_bad.items():
             for name, batch in zip(names, first_bad.tolist(), strict=True):
                 if batch != _NEVER:
                     raise NonFiniteLossError(
-                        f"loss {log_as}/{name} became NaN or infinite at batch {batch}; the last checkpoint is from "
+                        f"loss {name} became NaN or infinite at batch {batch}; the last checkpoint is from "
                         "before it. Resume from there with a lower learning rate, clipping (clip_g, clip_d), or "
                         'precision="bf16-mixed" instead of "16-mixed"'
                     )
@@ -178,6 +179,7 @@ class GANModule(LightningModule):
                 )
 
     def on_train_start(self) -> None:
+        self._first_bad = {}
         if self._resumed is not None:
             self.batches_seen = self._resumed["batches_seen"]
             states = self._resumed["per_rank"]
@@ -220,14 +222,21 @@ class GANModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         record = record_of(checkpoint, "this checkpoint")
-        if record["class_path"] not in {class_path(cls) for cls in type(self).__mro__}:
+        # By name: a script's class has another path when it is run than when it is imported.
+        if record["class_path"].rpartition(".")[2] not in {cls.__name__ for cls in type(self).__mro__}:
             raise ValueError(
                 f"the checkpoint holds {record['class_path']}, not {class_path(type(self))}; load it with "
                 "sketchgan.load, or through its own class"
             )
-        compare_weights(self, checkpoint["state_dict"], record["injected"].keys() - self._injected.keys(), record)
+        self._absent = {name: path for name, path in record["injected"].items() if name not in self._injected}
         if self._trainer is not None:  # resuming; load_from_checkpoint only wants the weights
             self._resumed = record
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As in torch, with one readable error in place of a list of keys."""
+        if strict:
+            compare_weights(self, state_dict, self._absent)
+        return super().load_state_dict(state_dict, strict, assign)
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Any:

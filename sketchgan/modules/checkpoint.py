@@ -62,17 +62,25 @@ def is_plain(value: Any) -> bool:
     return value is None or type(value) in (bool, int, float, complex, str, bytes)
 
 
-def compare_weights(
-    module: nn.Module, state: Mapping[str, Tensor], absent: set[str], record: Mapping[str, Any]
-) -> None:
-    """Raise one readable error where ``load_state_dict`` would list every key."""
+def compare_weights(module: nn.Module, state: Mapping[str, Tensor], absent: Mapping[str, str]) -> None:
+    """Raise if weights do not fit a module.
+
+    Args:
+        module: to be filled.
+        state: weights by name.
+        absent: constructor arguments (and their classes' paths) that were objects when the weights were saved, and
+            were not given now.
+
+    Raises:
+        ValueError: with a few of the differences and their likely cause.
+    """
     ours = module.state_dict()
     missing, unknown = ours.keys() - state.keys(), state.keys() - ours.keys()
     differ = [key for key in ours.keys() & state.keys() if ours[key].shape != state[key].shape]
     if not (missing or unknown or differ):
         return
     if absent:
-        given = ", ".join(f"{name}={record['injected'][name].rpartition('.')[2]}(…)" for name in sorted(absent))
+        given = ", ".join(f"{name}={path.rpartition('.')[2]}(…)" for name, path in sorted(absent.items()))
         raise ValueError(
             f"the checkpoint was made with networks passed as objects, which it does not store; pass them again: "
             f"load_from_checkpoint(path, {given})"
