@@ -40,6 +40,7 @@ class GANModule(LightningModule):
     A paper's module adds its networks, ``training_step``, the losses as dicts of weighted terms, ``sample`` and
     ``configure_optimizers``. Hyperparameters are saved here, as far as they are plain values, so every checkpoint loads
     with ``weights_only=True``; networks and losses that were passed as objects must be passed again on loading.
+    A subclass that overrides a hook which is defined here (``setup``, ``on_train_start``, …) calls ``super()``.
 
     Attributes:
         needs_pairs: the module wants A and B to show the same thing.
