@@ -23,7 +23,8 @@ def linear_decay(k: int, n_epochs: int = 100, n_epochs_decay: int = 100, epoch_c
         n_epochs_decay: epochs of decay.
         epoch_count: number of the run's first epoch, counted from 1.
     """
-    return 1.0 - max(0, k + epoch_count - n_epochs) / (n_epochs_decay + 1)
+    # Beyond the plan the official rule turns negative, which would undo the training.
+    return max(0.0, 1.0 - max(0, k + epoch_count - n_epochs) / (n_epochs_decay + 1))
 
 
 def step_decay(k: int, step_size: int = 50, gamma: float = 0.1) -> float:

@@ -319,7 +319,7 @@ def test_learning_rate_follows_the_epochs(entry):
     trainer(max_epochs=2, limit_train_batches=2, limit_val_batches=0, callbacks=[Rates()]).fit(
         fresh(entry), entry.datamodule()
     )
-    assert rates == [[2e-4] * 2] * 2 + [[1e-4] * 2] * 2
+    assert rates == [[2e-4] * 2] * 2 + [[pytest.approx(2e-4 * 2 / 3)] * 2] * 2
 
 
 def test_plateau_watches_a_score(entry):
@@ -349,11 +349,11 @@ def test_nan_stops_and_names_the_term_before_anything_is_saved(entry):
 
 
 def test_planned_epochs_are_compared(entry):
-    with pytest.warns(UserWarning, match="planned for 2 epochs .* max_epochs is 1"):
+    with pytest.warns(UserWarning, match="planned for 3 epochs .* max_epochs is 1"):
         trainer(max_epochs=1, limit_train_batches=1, limit_val_batches=0).fit(fresh(entry), entry.datamodule())
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "the learning rate is planned")
-        trainer(max_epochs=2, limit_train_batches=1, limit_val_batches=0).fit(fresh(entry), entry.datamodule())
+        trainer(max_epochs=3, limit_train_batches=1, limit_val_batches=0).fit(fresh(entry), entry.datamodule())
 
 
 def test_wrong_checkpoint_says_so(entry, tmp_path):

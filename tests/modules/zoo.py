@@ -52,13 +52,13 @@ ZOO = {
         Pix2Pix,
         pix2pix_networks,
         forwards={"generator": 1, "discriminator": 3},
-        settings={"n_epochs": 1, "n_epochs_decay": 1},
+        settings={"n_epochs": 1, "n_epochs_decay": 2},
     ),
     "cyclegan": Entry(
         CycleGAN,
         cyclegan_networks,
         forwards={"generator_ab": 3, "generator_ba": 3, "discriminator_a": 3, "discriminator_b": 3},
-        settings={"pool_size": 6, "n_epochs": 1, "n_epochs_decay": 1},
+        settings={"pool_size": 6, "n_epochs": 1, "n_epochs_decay": 2},
         data={"paired": False},
     ),
 }

@@ -161,6 +161,10 @@ def test_rates_match_official(name, curve):
         assert 2e-4 * curve(k, case) == pytest.approx(rate, abs=1e-12)
 
 
+def test_linear_rate_never_turns_negative():
+    assert [linear_decay(k, 1, 1) for k in range(5)] == [1.0, 0.5, 0.0, 0.0, 0.0]
+
+
 @pytest.mark.parametrize(
     ("policy", "name"),
     [("linear", "linear"), ("step", "step_50"), ("cosine", "cosine"), ("plateau", "plateau_constant_metric")],
