@@ -31,7 +31,10 @@ def penalty():
     reference = golden("pix2pix_gradient_penalty")
     discriminator = PatchDiscriminator(3, ndf=4, norm="instance")
     discriminator.load_state_dict(from_official(reference.under("state.D"), patch_keys(3)))
-    return reference, discriminator
+    # In float64, so that only the float32 reference's own rounding is left: about 1e-7 of the values (here up to
+    # 2.5e-7) and 2.24e-4 in the parameter gradients.
+    reference.tensors = {name: value.double() for name, value in reference.tensors.items()}
+    return reference, discriminator.double()
 
 
 @pytest.mark.parametrize("at", ["mixed", "real", "fake"])
@@ -40,7 +43,7 @@ def test_gradient_penalty_matches_official(penalty, at):
     t = reference.tensors
     real, fake, alpha = t["in.real"], t["in.fake"], t["in.alpha"]
     value = 10 * gradient_penalty(discriminator, real, fake, at, alpha=alpha)
-    torch.testing.assert_close(value, t[f"loss.gp_{at}"], rtol=1e-6, atol=0)
+    torch.testing.assert_close(value, t[f"loss.gp_{at}"], rtol=3e-7, atol=0)
     share = alpha.reshape(-1, 1, 1, 1)
     x = {"mixed": share * real + (1 - share) * fake, "real": real, "fake": fake}[at]
     assert_close(input_gradients(discriminator, x), t[f"out.gradients_{at}"], 2e-5)
@@ -53,18 +56,19 @@ def test_gradient_penalty_trains_the_discriminator_as_official(penalty):
     expected = from_official(reference.under("out.param_grad.D"), patch_keys(3))
     assert len(expected) == 9  # the last bias has none
     for name, gradient in expected.items():
-        assert_close(discriminator.get_parameter(name).grad, gradient, 2.2e-4 * 2, name)
+        assert_close(discriminator.get_parameter(name).grad, gradient, 2.25e-4, name)
 
 
 def test_gradient_penalty_constant(penalty):
     reference, discriminator = penalty
     t = reference.tensors
     value = 3 * gradient_penalty(discriminator, t["in.real"], t["in.fake"], constant=0.5, alpha=t["in.alpha"])
-    torch.testing.assert_close(value, t["loss.gp_mixed_const0.5_lambda3"], rtol=1e-6, atol=0)
+    torch.testing.assert_close(value, t["loss.gp_mixed_const0.5_lambda3"], rtol=3e-7, atol=0)
 
 
 def test_gradient_penalty_is_float32_under_autocast(penalty):
     reference, discriminator = penalty
+    discriminator.float()
     t = reference.tensors
     with torch.autocast("cpu", torch.bfloat16):
         value = 10 * gradient_penalty(discriminator, t["in.real"].bfloat16(), t["in.fake"].bfloat16(), "real")
