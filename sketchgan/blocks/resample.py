@@ -35,10 +35,11 @@ class BlurDownsample(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.pad = ReflectionPad2d(1)
         self.register_buffer("filt", _binomial([1.0, 2.0, 1.0], channels), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), self.filt, stride=2, groups=x.shape[1])
+        return F.conv2d(self.pad(x), self.filt, stride=2, groups=x.shape[1])
 
 
 class BlurUpsample(nn.Module):

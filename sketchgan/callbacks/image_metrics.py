@@ -26,7 +26,15 @@ class ImageMetrics(Callback):
     def __init__(self) -> None:
         self._metrics: dict[str, MetricCollection] = {}
 
-    def _compare(self, trainer: Trainer, pl_module: LightningModule, outputs: Any) -> None:
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
         if trainer.sanity_checking:
             return
         paired = getattr(getattr(trainer, "datamodule", None), "paired", True)
@@ -38,33 +46,13 @@ class ImageMetrics(Callback):
             with torch.autocast(pl_module.device.type, enabled=False):
                 self._metrics[prefix].update(*((outputs[name].float() / 2 + 0.5).clamp(0, 1) for name in (made, true)))
 
+    on_test_batch_end = on_validation_batch_end
+
     def _log(self, pl_module: LightningModule, stage: str) -> None:
         for prefix, metrics in self._metrics.items():
             for name, value in metrics.compute().items():
                 pl_module.log(f"{stage}/{prefix}{name}", value)
         self._metrics = {}
-
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        self._compare(trainer, pl_module, outputs)
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        self._compare(trainer, pl_module, outputs)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._log(pl_module, "val")

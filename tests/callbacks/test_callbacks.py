@@ -1,8 +1,8 @@
 import pytest
 import torch
-from lightning.pytorch import Trainer
 from PIL import Image
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+from training import quiet_trainer
 
 from sketchgan import CycleGAN, Pix2Pix
 from sketchgan.callbacks import GracefulStop, ImageMetrics, SampleGrid
@@ -15,16 +15,10 @@ def small_pix2pix(**kwargs):
     return Pix2Pix(UNetGenerator(num_downs=5, ngf=2), PatchDiscriminator(6, ndf=2, n_layers=1), **kwargs)
 
 
-def trainer(**kwargs):
-    return Trainer(
-        accelerator="cpu", enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False, **kwargs
-    )
-
-
 def test_scores_are_those_of_the_whole_set():
     data = OpenMoji(image_size=32, groups=["activities"], batch_size=4)
     module = small_pix2pix()
-    run = trainer(logger=False, callbacks=[ImageMetrics()])
+    run = quiet_trainer(callbacks=[ImageMetrics()])
     scores = run.validate(module, data, verbose=False)[0]
     made, true = [], []
     for batch in data.val_dataloader():
@@ -45,7 +39,7 @@ def test_unpaired_translations_are_not_compared_with_b():
         *(PatchDiscriminator(3, ndf=2, n_layers=1) for _ in range(2)),
     )
     data = OpenMoji(paired=False, image_size=32, groups=["activities"])
-    scores = trainer(logger=False, callbacks=[ImageMetrics()]).test(module, data, verbose=False)[0]
+    scores = quiet_trainer(callbacks=[ImageMetrics()]).test(module, data, verbose=False)[0]
     assert scores.keys() == {"test/rec_a_l1", "test/rec_b_l1"}
 
 
@@ -64,7 +58,7 @@ def test_grid_shows_the_same_held_out_samples_every_time_and_reaches_tensorboard
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     data = OpenMoji(image_size=32, groups=["activities"], batch_size=4)
-    run = trainer(
+    run = quiet_trainer(
         max_epochs=2, limit_train_batches=1, logger=TensorBoardLogger(tmp_path), callbacks=[SampleGrid(count=6)]
     )
     run.fit(small_pix2pix(), data)
@@ -86,5 +80,5 @@ def test_signal_handlers_are_put_back():
 
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     data = OpenMoji(image_size=32, groups=["activities"], batch_size=4)
-    trainer(max_epochs=1, limit_train_batches=1, logger=False, callbacks=[GracefulStop()]).fit(small_pix2pix(), data)
+    quiet_trainer(max_epochs=1, limit_train_batches=1, callbacks=[GracefulStop()]).fit(small_pix2pix(), data)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

@@ -1,8 +1,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
+from training import quiet_trainer
 
 from sketchgan import CycleGAN
 from sketchgan.networks import PatchDiscriminator, ResnetGenerator
@@ -45,15 +45,7 @@ def test_ablations_compute_only_what_they_weigh(settings, terms, passes):
             counts[name] += 1
 
         getattr(module, name).register_forward_hook(count)
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=1,
-    )
+    trainer = quiet_trainer(max_epochs=1, log_every_n_steps=1)
     trainer.fit(module, DataLoader([BATCH], batch_size=None))
     assert {name for name in trainer.logged_metrics if "/" in name} == terms
     assert tuple(counts.values()) == passes

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 from golden_cases import Golden, assert_close, golden
-from lightning.pytorch import Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
+from training import quiet_trainer
 
 from sketchgan import CycleGAN, GANModule, Pix2Pix
 from sketchgan.convert.pix2pix_cyclegan import (
@@ -47,15 +47,7 @@ def train(
         network.register_forward_hook(lambda m, i, out, name=name: outputs[name].append(out.detach().clone()))
     dtype = torch.float64 if precision == "64-true" else torch.float32
     steps = [{side: start.tensors[f"in.step{k}.{side}"].to(dtype) for side in "AB"} for k in (1, 2, 3)]
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=1,
-        precision=precision,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    trainer = quiet_trainer(max_epochs=1, precision=precision)
     trainer.fit(module, DataLoader(steps, batch_size=None))
     return module, losses, outputs
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
+from training import quiet_trainer
 
 from sketchgan import Pix2Pix
 from sketchgan.data import OpenMoji
@@ -21,15 +21,7 @@ def build(in_channels=6, norm="batch", **kwargs):
 def step(module):
     """One batch of training; the weights before and the trainer."""
     before = {key: value.clone() for key, value in module.named_parameters()}
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        log_every_n_steps=1,
-    )
+    trainer = quiet_trainer(max_epochs=1, log_every_n_steps=1)
     trainer.fit(module, DataLoader([BATCH], batch_size=None))
     changed = {key.split(".")[0] for key, value in module.named_parameters() if not torch.equal(value, before[key])}
     return changed, trainer
@@ -112,7 +104,7 @@ def test_mistakes_say_so():
         build(adversarial="wgangp")
     with pytest.raises(ValueError, match='inference_norm must be "sample" or "running", got \'batch\''):
         build(inference_norm="batch")
-    trainer = Trainer(accelerator="cpu", fast_dev_run=True, enable_progress_bar=False, enable_model_summary=False)
+    trainer = quiet_trainer(fast_dev_run=True)
     with pytest.raises(
         ValueError, match=r"Pix2Pix needs pairs.*OpenMoji as configured does not.*OpenMoji\(paired=True\)"
     ):
@@ -126,7 +118,7 @@ def test_modules_that_need_labels_refuse_data_without():
     class Unlabelled(OpenMoji):
         labelled = False
 
-    trainer = Trainer(accelerator="cpu", fast_dev_run=True, enable_progress_bar=False, enable_model_summary=False)
+    trainer = quiet_trainer(fast_dev_run=True)
     module = Labelled(UNetGenerator(num_downs=5, ngf=2), PatchDiscriminator(6, ndf=2, n_layers=1))
     with pytest.raises(ValueError, match=r"Labelled needs class labels .*which Unlabelled as configured does not give"):
         trainer.fit(module, Unlabelled(image_size=32))
