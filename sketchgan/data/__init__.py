@@ -1,8 +1,24 @@
 """Data sets as Lightning data modules, all with one batch contract (see `TranslationData`)."""
 
 from sketchgan.data.base import TranslationData
-from sketchgan.data.loader import KeyedSampler, ResumableLoader
+from sketchgan.data.files import PictureFiles
+from sketchgan.data.folders import PairedFolders, UnpairedFolders
+from sketchgan.data.loader import KeyedSampler, ResumableLoader, ShareSampler
 from sketchgan.data.openmoji import OpenMoji
-from sketchgan.data.transforms import Augmentation
+from sketchgan.data.pictures import PictureError, read_picture
+from sketchgan.data.transforms import Augmentation, Preprocess
 
-__all__ = ["Augmentation", "KeyedSampler", "OpenMoji", "ResumableLoader", "TranslationData"]
+__all__ = [
+    "Augmentation",
+    "KeyedSampler",
+    "OpenMoji",
+    "PairedFolders",
+    "PictureError",
+    "PictureFiles",
+    "Preprocess",
+    "ResumableLoader",
+    "ShareSampler",
+    "TranslationData",
+    "UnpairedFolders",
+    "read_picture",
+]

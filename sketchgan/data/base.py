@@ -2,13 +2,14 @@
 
 import signal
 from abc import abstractmethod
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
-from sketchgan.data.loader import KeyedSampler, ResumableLoader
+from sketchgan.data.loader import KeyedSampler, ResumableLoader, ShareSampler
 
 Split = Literal["train", "val", "test"]
 
@@ -17,10 +18,12 @@ class TranslationData(LightningDataModule):
     """Pictures of two domains, A (the sketch, where there is one) and B.
 
     Batches are dicts: ``"A"`` and ``"B"``, float ``(N, C, H, W)`` in [-1, 1]; ``"A_path"`` and ``"B_path"``, lists of
-    names; with labels also ``"A_label"`` and ``"B_label"``, int64 ``(N,)``.
+    names; with labels also ``"A_label"`` and ``"B_label"``, int64 ``(N,)``. In evaluation every picture comes once: of
+    two unpaired domains, the smaller one is missing from the last batches.
 
     A subclass builds the data set of a split in ``dataset(split)``; training sets are indexed by ``(epoch, index)``,
-    the others by ``index``.
+    the others by ``index``. What it returns from ``state_dict`` travels in checkpoints and tells inference how to
+    prepare a picture: ``preprocess`` (settings of `Preprocess`), ``channels_a``, ``channels_b``, ``value_range``.
 
     Args:
         batch_size: pictures of each domain per batch and process.
@@ -40,12 +43,18 @@ class TranslationData(LightningDataModule):
         self, batch_size: int = 1, eval_batch_size: int | None = None, num_workers: int = 0, seed: int = 0
     ) -> None:
         super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size or batch_size
         self.num_workers = num_workers
         self.seed = seed
-        # Plain values, so that the checkpoint says what data it was trained on.
         self.save_hyperparameters(logger=False)
+
+    def _set_hparams(self, hp: Any) -> None:
+        """Plain values, so that the checkpoint that says what data it was trained on loads safely."""
+        hp = self._to_hparams_dict(hp)
+        super()._set_hparams({name: str(value) if isinstance(value, Path) else value for name, value in hp.items()})
 
     @abstractmethod
     def dataset(self, split: Split) -> Dataset:
@@ -53,8 +62,7 @@ class TranslationData(LightningDataModule):
 
     def train_dataloader(self) -> ResumableLoader:
         dataset = self.dataset("train")
-        world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        sampler = KeyedSampler(dataset, self.seed, world, rank)
+        sampler = KeyedSampler(dataset, self.seed, *self._world())
         if len(sampler) < self.batch_size:
             raise ValueError(
                 f"batch_size {self.batch_size} is more than the {len(sampler)} training samples per process of "
@@ -73,9 +81,15 @@ class TranslationData(LightningDataModule):
         return self.test_dataloader()
 
     def _eval_loader(self, split: Split) -> DataLoader:
+        dataset = self.dataset(split)
         # A generator of its own: a loader draws one number per pass, and validation must not move training.
         own = torch.Generator().manual_seed(0)
-        return DataLoader(self.dataset(split), batch_size=self.eval_batch_size, generator=own, **self._loading())
+        sampler = ShareSampler(dataset, *self._world())
+        return DataLoader(dataset, batch_size=self.eval_batch_size, sampler=sampler, generator=own, **self._loading())
+
+    def _world(self) -> tuple[int, int]:
+        """Number of processes, and which of them this is."""
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
 
     def _loading(self) -> dict[str, Any]:
         return {
@@ -83,7 +97,29 @@ class TranslationData(LightningDataModule):
             "persistent_workers": self.num_workers > 0,
             "pin_memory": torch.cuda.is_available(),
             "worker_init_fn": _ignore_interrupt,
+            "collate_fn": collate,
         }
+
+
+def collate(samples: list[dict[str, Any]]) -> dict[str, Any]:
+    """Put samples into a batch, key by key; a key that some samples lack holds those of the others.
+
+    Raises:
+        ValueError: naming sizes and files, if pictures of several sizes meet in a batch.
+    """
+    batch = {}
+    for key in {key: None for sample in samples for key in sample}:
+        values = [sample[key] for sample in samples if key in sample]
+        sizes = {tuple(value.shape): i for i, value in enumerate(values) if isinstance(value, torch.Tensor)}
+        if len(sizes) > 1:
+            paths = [sample.get(f"{key}_path", "?") for sample in samples if key in sample]
+            examples = ", ".join(f"{paths[i]} is {'x'.join(map(str, shape))}" for shape, i in list(sizes.items())[:2])
+            raise ValueError(
+                f"pictures of different sizes in a batch ({examples}); use batch_size=1 and eval_batch_size=1, or a "
+                "preprocess that ends in crop"
+            )
+        batch[key] = default_collate(values)
+    return batch
 
 
 def _ignore_interrupt(worker: int) -> None:

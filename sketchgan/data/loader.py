@@ -30,6 +30,30 @@ class KeyedSampler(DistributedSampler):
         return iter([(self.epoch, index) for index in super().__iter__()][start:])
 
 
+class ShareSampler(DistributedSampler):
+    """Every sample once, in order, shared out among processes; some may have one more than others.
+
+    Lightning's own sampler for evaluation repeats samples until all processes have equally many, which bends scores.
+
+    Args:
+        dataset: anything with a length.
+        num_replicas: number of processes that share the data.
+        rank: of this process.
+    """
+
+    def __init__(self, dataset: Dataset, num_replicas: int = 1, rank: int = 0) -> None:
+        super().__init__(dataset, num_replicas, rank, shuffle=False)
+
+    def _mine(self) -> range:
+        return range(self.rank, len(self.dataset), self.num_replicas)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._mine())
+
+    def __len__(self) -> int:
+        return len(self._mine())
+
+
 class ResumableLoader(DataLoader):
     """A loader that Lightning can save in the middle of an epoch and restore to the same batch.
 

@@ -1,5 +1,6 @@
 """Sketches and pictures by people, embedded in the package: OpenMoji and Noto Emoji."""
 
+import functools
 import io
 import json
 import random
@@ -12,7 +13,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from sketchgan.data.base import Split, TranslationData
-from sketchgan.data.transforms import Augmentation
+from sketchgan.data.transforms import Augmentation, Preprocess
 
 GROUPS = (
     "animals-nature",
@@ -75,9 +76,14 @@ class OpenMoji(TranslationData):
         self.paired = paired
         self.groups = groups or list(GROUPS)
         self.direction = direction
+        self.image_size = image_size
         self.augmentation = Augmentation(image_size, shift=image_size // 16, flip=True)
         self.augment = augment
         self.archive = archive
+
+    def state_dict(self) -> dict[str, Any]:
+        preprocess = Preprocess("resize_and_crop", self.image_size, self.image_size, flip=False)
+        return {"preprocess": preprocess.settings(), "channels_a": 3, "channels_b": 3, "value_range": None}
 
     def dataset(self, split: Split) -> Dataset:
         entries, pictures = _read_archive(self.archive)
@@ -94,6 +100,7 @@ class OpenMoji(TranslationData):
         )
 
 
+@functools.lru_cache(maxsize=2)
 def _read_archive(path: str | None) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
     """Index and encoded pictures; a few megabytes, which forked workers share."""
     source = Path(path) if path else files("sketchgan.data") / "openmoji64.zip"

@@ -1,13 +1,18 @@
 """From pictures to tensors, with the drawing of random numbers apart from their use."""
 
 import random
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
+
+Picture = Image.Image | Tensor
+"""A Pillow picture of 8 bits, or a float tensor ``(C, H, W)`` in [0, 1] for everything that Pillow cannot hold."""
+
+PreprocessMode = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none", "native"]
 
 
 class Draw(NamedTuple):
@@ -50,11 +55,140 @@ class Augmentation:
         return to_tensor(picture)
 
 
-def to_tensor(picture: Image.Image) -> Tensor:
-    """8-bit picture to float ``(C, H, W)`` in [-1, 1], as the official code scales."""
-    return F.to_dtype(F.pil_to_tensor(picture), torch.float32, scale=True).sub_(0.5).div_(0.5)
+@dataclass(frozen=True)
+class Preprocess:
+    """The preprocessing of the official pix2pix and CycleGAN code, all modes, and one that leaves the size alone.
+
+    - ``resize_and_crop``: resize to ``load_size`` x ``load_size``, crop ``crop_size`` x ``crop_size``;
+    - ``crop``: crop the picture as it is;
+    - ``scale_width``: resize to the width ``load_size``, keep the proportions (at least ``crop_size`` high);
+    - ``scale_width_and_crop``: the same, then crop;
+    - ``none``: round both sides to multiples of four;
+    - ``native``: keep the size, which the official code does not have.
+
+    Resizing is bicubic with antialiasing (Pillow's, to the bit, for 8-bit pictures).
+
+    Args:
+        mode: one of these.
+        load_size: side or width after resizing, in pixels.
+        crop_size: side of the crop.
+        flip: mirror left to right with probability one half.
+
+    Raises:
+        ValueError: for an unknown mode, or sizes that do not fit each other.
+    """
+
+    mode: PreprocessMode = "resize_and_crop"
+    load_size: int = 286
+    crop_size: int = 256
+    flip: bool = True
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(PreprocessMode):
+            raise ValueError(f"preprocess must be one of {', '.join(get_args(PreprocessMode))}, got {self.mode!r}")
+        if self.load_size < 1 or self.crop_size < 1:
+            raise ValueError(f"sizes must be positive, got load_size {self.load_size}, crop_size {self.crop_size}")
+        if self.mode in ("resize_and_crop", "scale_width_and_crop") and self.load_size < self.crop_size:
+            raise ValueError(
+                f"load_size {self.load_size} is less than crop_size {self.crop_size}: nothing can be cropped from it"
+            )
+
+    @property
+    def crops(self) -> bool:
+        """Whether every result is ``crop_size`` x ``crop_size``."""
+        return self.mode.endswith("crop")
+
+    def for_evaluation(self, mode: PreprocessMode | None = None) -> "Preprocess":
+        """Without chance: ``resize_and_crop`` resizes to ``crop_size`` as the official test script does.
+
+        Args:
+            mode: another mode for evaluation, for instance "scale_width" for whole pictures.
+        """
+        mode = mode or self.mode
+        load_size = self.crop_size if mode == "resize_and_crop" else self.load_size
+        return replace(self, mode=mode, load_size=load_size, flip=False)
+
+    def make_params(self, rng: random.Random, size: tuple[int, int]) -> Draw:
+        """Draw once for a picture of ``size`` (width, height), or a pair of them.
+
+        As in the official code the three numbers are drawn in every mode, used or not.
+        """
+        width, height = size
+        if self.mode == "resize_and_crop":
+            width = height = self.load_size
+        elif self.mode == "scale_width_and_crop":
+            width, height = self.load_size, self.load_size * height // width
+        left = rng.randint(0, max(0, width - self.crop_size))
+        top = rng.randint(0, max(0, height - self.crop_size))
+        return Draw(left, top, rng.random() > 0.5)
+
+    def __call__(self, picture: Picture, draw: Draw | None = None) -> Tensor:
+        """Apply a draw (none: the middle, not mirrored) and convert to ``(C, H, W)`` in [-1, 1].
+
+        Raises:
+            ValueError: if the picture is smaller than the crop.
+        """
+        width, height = self.scaled_size(size_of(picture))
+        if (width, height) != size_of(picture):
+            picture = _resize(picture, (width, height))
+        if self.crops:
+            side = self.crop_size
+            left, top = ((width - side) // 2, (height - side) // 2) if draw is None else (draw.left, draw.top)
+            picture = F.crop(picture, top, left, side, side)
+        if self.flip and draw is not None and draw.flip:
+            picture = F.horizontal_flip(picture)
+        return to_tensor(picture)
+
+    def scaled_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height that a picture of ``size`` (width, height) is resized to.
+
+        Raises:
+            ValueError: if nothing can be cropped from that.
+        """
+        width, height = size
+        if self.mode == "resize_and_crop":
+            width = height = self.load_size
+        elif self.mode in ("scale_width", "scale_width_and_crop"):
+            if width != self.load_size or height < self.crop_size:
+                width, height = self.load_size, int(max(self.load_size * height / width, self.crop_size))
+        elif self.mode == "none":
+            width, height = (max(4, round(side / 4) * 4) for side in size)
+        if self.crops and min(width, height) < self.crop_size:
+            raise ValueError(
+                f"is {width}x{height} pixels, too few for crop_size {self.crop_size}; lower crop_size, or use "
+                "preprocess='resize_and_crop'"
+            )
+        return width, height
+
+    def settings(self) -> dict[str, Any]:
+        """Plain values, which ``Preprocess(**settings)`` turns back."""
+        return asdict(self)
 
 
-def to_uint8(images: Tensor) -> Tensor:
-    """[-1, 1] to bytes, rounded."""
+def size_of(picture: Picture) -> tuple[int, int]:
+    """Width and height."""
+    return picture.size if isinstance(picture, Image.Image) else (picture.shape[-1], picture.shape[-2])
+
+
+def _resize(picture: Picture, size: tuple[int, int]) -> Picture:
+    resized = F.resize(picture, [size[1], size[0]], interpolation=F.InterpolationMode.BICUBIC, antialias=True)
+    return resized if isinstance(resized, Image.Image) else resized.clamp_(0, 1)  # bicubic overshoots
+
+
+def to_tensor(picture: Picture) -> Tensor:
+    """A picture to float ``(C, H, W)`` in [-1, 1], as the official code scales."""
+    if isinstance(picture, Image.Image):
+        return F.to_dtype(F.pil_to_tensor(picture), torch.float32, scale=True).sub_(0.5).div_(0.5)
+    return (picture - 0.5) / 0.5
+
+
+def to_uint8(images: Tensor, truncate: bool = False) -> Tensor:
+    """[-1, 1] to bytes, rounded.
+
+    Args:
+        images: float, any shape.
+        truncate: cut the fraction off, as the official code does, which makes pictures half a level darker.
+    """
+    if truncate:
+        return ((images.float().clamp(-1, 1) + 1) / 2 * 255).to(torch.uint8)
     return ((images.float() + 1) * 127.5).round_().clamp_(0, 255).to(torch.uint8)

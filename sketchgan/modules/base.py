@@ -1,7 +1,8 @@
 """What every paper module shares, and nothing about any paper."""
 
+import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -14,7 +15,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from sketchgan.modules.checkpoint import class_path, compare_weights, find_class, is_plain, read, record_of
-from sketchgan.ops import get_rng_state, set_rng_state
+from sketchgan.modules.strategy import refuse_plain_ddp, refuse_scaled_clipping, refuse_strategy
+from sketchgan.ops import average_batch_norm, get_rng_state, pad_to_multiple, set_rng_state
 
 Batch = Mapping[str, Any]
 """``"A"`` and ``"B"``: images ``(N, C, H, W)`` in [-1, 1]; optional ``"A_label"``, ``"B_label"``, ``"A_path"``, …"""
@@ -37,9 +39,10 @@ class NonFiniteLossError(RuntimeError):
 class GANModule(LightningModule):
     """Manual optimization for several networks: updates, learning rates, exact resume, and a guard against NaN.
 
-    A paper's module adds its networks, ``training_step``, the losses as dicts of weighted terms, ``sample`` and
-    ``configure_optimizers``. Hyperparameters are saved here, as far as they are plain values, so every checkpoint loads
-    with ``weights_only=True``; networks and losses that were passed as objects must be passed again on loading.
+    A paper's module adds its networks, ``training_step``, the losses as dicts of weighted terms, ``sample`` (and
+    ``translate``, where ``sample`` makes more than the translations) and ``configure_optimizers``. Hyperparameters are
+    saved here, as far as they are plain values, so every checkpoint loads with ``weights_only=True``; networks and
+    losses that were passed as objects must be passed again on loading.
     A subclass that overrides a hook which is defined here (``setup``, ``on_train_start``, …) calls ``super()``.
 
     Attributes:
@@ -87,6 +90,8 @@ class GANModule(LightningModule):
             clip: largest norm of the optimizer's gradients; none by default.
         """
         total = torch.as_tensor(sum(losses.values()))
+        if clip is not None:
+            refuse_scaled_clipping(self.trainer, optimizer)
         optimizer.zero_grad()
         self.manual_backward(total)
         self._clip = clip
@@ -168,6 +173,7 @@ class GANModule(LightningModule):
     # Fit begins
 
     def setup(self, stage: str) -> None:
+        refuse_strategy(self.trainer)
         data = getattr(self.trainer, "datamodule", None)
         for need, offer, what in (
             (self.needs_pairs, "paired", "pairs: A and B of the same thing"),
@@ -180,6 +186,7 @@ class GANModule(LightningModule):
                 )
 
     def on_train_start(self) -> None:
+        refuse_plain_ddp(self.trainer)
         self._first_bad = {}
         if self._resumed is not None:
             self.batches_seen = self._resumed["batches_seen"]
@@ -205,6 +212,7 @@ class GANModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.check_finite()
+        average_batch_norm(self)  # in place, and so in checkpoint["state_dict"] too
         for name, value in self.named_parameters():
             if not value.isfinite().all():
                 raise NonFiniteLossError(f"weight {name} is NaN or infinite at batch {self.batches_seen}; not saved")
@@ -219,6 +227,7 @@ class GANModule(LightningModule):
             "injected": self._injected,
             "batches_seen": self.batches_seen,
             "per_rank": per_rank,
+            "data": type(data).__qualname__ if (data := getattr(self.trainer, "datamodule", None)) else None,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -256,14 +265,41 @@ class GANModule(LightningModule):
         """Pictures by name (``"real_A"``, ``"fake_B"``, …) for a batch, each ``(N, C, H, W)`` in [-1, 1]."""
         raise NotImplementedError(f"{type(self).__name__} does not define sample(batch)")
 
+    def translate(self, batch: Batch) -> dict[str, Tensor]:
+        """Of ``sample``, the translations alone: ``"fake_B"``, and ``"fake_A"`` for modules with both ways."""
+        return {name: images for name, images in self.sample(batch).items() if name.startswith("fake")}
+
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        return self.sample(batch)
+        return self._at_any_size(self.sample, batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        return self.sample(batch)
+        return self._at_any_size(self.sample, batch)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        return self.sample(batch) | {key: batch[key] for key in ("A_path", "B_path") if key in batch}
+        made = self._at_any_size(self.translate, batch)
+        return made | {key: batch[key] for key in ("A_path", "B_path") if key in batch}
+
+    def on_validation_start(self) -> None:
+        average_batch_norm(self)
+
+    @property
+    def size_multiple(self) -> int:
+        """What both sides of a picture must be multiples of; networks say so by an attribute of this name."""
+        return math.lcm(*(getattr(module, "size_multiple", 1) for module in self.modules() if module is not self))
+
+    def _at_any_size(self, make: Callable[[Batch], dict[str, Tensor]], batch: Batch) -> dict[str, Tensor]:
+        """Pad the batch to what the networks take, and crop what they make."""
+        sides = {side: batch[side] for side in ("A", "B") if side in batch}
+        padded = {side: pad_to_multiple(images, self.size_multiple) for side, images in sides.items()}
+        pictures = make({**batch, **padded})
+        if all(padded[side] is images for side, images in sides.items()):
+            return pictures
+        cropped = {}
+        for name, images in pictures.items():
+            from_a = name == "fake_B" or (name.endswith("_A") and name != "fake_A")
+            height, width = sides["A" if from_a else "B"].shape[-2:]
+            cropped[name] = images[..., :height, :width]
+        return cropped
 
 
 def load(path: str | Path, map_location: Any = "cpu", **kwargs: Any) -> GANModule:

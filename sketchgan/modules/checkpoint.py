@@ -33,6 +33,11 @@ def record_of(checkpoint: Any, path: Any) -> dict[str, Any]:
     return checkpoint["sketchgan"]
 
 
+def data_settings(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """What the data module of the training run wrote into a checkpoint, for inference."""
+    return checkpoint.get(checkpoint["sketchgan"].get("data"), {})
+
+
 def class_path(cls: type) -> str:
     """Where a class lives."""
     return f"{cls.__module__}.{cls.__qualname__}"

@@ -1,11 +1,13 @@
 """Whole networks: generators and discriminators, plain ``nn.Module``s for any training loop."""
 
+from sketchgan.networks.openmoji_classifier import OpenMojiClassifier
 from sketchgan.networks.patch import PatchDiscriminator, PixelDiscriminator
 from sketchgan.networks.resnet import ResnetGenerator
 from sketchgan.networks.unet import EncoderDecoderGenerator, UNetGenerator
 
 __all__ = [
     "EncoderDecoderGenerator",
+    "OpenMojiClassifier",
     "PatchDiscriminator",
     "PixelDiscriminator",
     "ResnetGenerator",

@@ -28,6 +28,8 @@ class ResnetGenerator(nn.Module):
     Shapes: ``(N, in_channels, H, W)`` → ``(N, out_channels, 4 * ceil(H / 4), 4 * ceil(W / 4))`` in [-1, 1].
     """
 
+    size_multiple = 4  # of sides that come out as they went in
+
     def __init__(
         self,
         in_channels: int = 3,

@@ -55,6 +55,7 @@ class UNetGenerator(nn.Module):
         if dropout_levels not in ("torch", "lua"):
             raise ValueError(f'dropout_levels must be "torch" or "lua", got {dropout_levels!r}')
         self.num_downs = num_downs
+        self.size_multiple = 2**num_downs
         self.skip = skip
         bias = norm == "instance"
         bottleneck = num_downs - 1
@@ -104,11 +105,11 @@ class UNetGenerator(nn.Module):
 
     def _check_size(self, x: Tensor) -> None:
         height, width = x.shape[-2:]
-        if height % 2**self.num_downs or width % 2**self.num_downs:
+        if height % self.size_multiple or width % self.size_multiple:
             fits = next((n for n in range(self.num_downs, 1, -1) if not (height % 2**n or width % 2**n)), None)
             remedy = f", or use UNetGenerator(num_downs={fits})" if fits else ""
             raise ValueError(
-                f"image size {height}x{width} is not a multiple of {2**self.num_downs} (2**num_downs); resize{remedy}"
+                f"image size {height}x{width} is not a multiple of {self.size_multiple} (2**num_downs); resize{remedy}"
             )
 
 

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +12,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def seeds_of(names: Sequence[str]) -> list[int]:
-    """One seed per file name, so that an image is translated alike alone and in any batch."""
-    return [zlib.crc32(name.encode()) for name in names]
+    """One seed per file name, so that an image is translated alike alone, in any batch and from any folder."""
+    return [zlib.crc32(Path(name).stem.encode()) for name in names]
 
 
 @contextmanager
@@ -33,6 +34,9 @@ def inference_policy(
     """
     modes = {module: module.training for module in network.modules()}
     with ExitStack() as hooks:
+        if sample_statistics or dropout:
+            # A compiled network does not look at hooks again once it is compiled.
+            hooks.enter_context(torch.compiler.set_stance("force_eager"))
         try:
             network.eval()
             for module in network.modules():

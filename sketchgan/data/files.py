@@ -1,0 +1,85 @@
+"""Pictures to translate, wherever they are."""
+
+import functools
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch.utils.data import ConcatDataset, Dataset
+
+from sketchgan.data.base import Split, TranslationData
+from sketchgan.data.index import NameIndex, scan
+from sketchgan.data.pictures import MAX_PIXELS, ValueRange, read_picture
+from sketchgan.data.source import PictureSet, Source, leave_out
+from sketchgan.data.transforms import Preprocess
+
+
+class PictureFiles(TranslationData):
+    """Files and folders to translate, without the other side; for ``Trainer.predict`` alone.
+
+    Pictures keep their size unless ``preprocess`` is given: modules pad them to what their networks take, and crop the
+    translation back.
+
+    Args:
+        inputs: files, and folders that are searched.
+        side: the domain that they belong to.
+        preprocess: settings of a `Preprocess`, such as a checkpoint holds; by default the size is kept.
+        channels: of the network's input.
+        value_range: what 0 and 1 stand for in pictures that are not of 8 bits.
+        max_pixels: larger pictures are refused as decompression bombs.
+        batch_size: pictures per batch; more than one needs pictures of one size.
+        num_workers: loader processes.
+
+    Attributes:
+        skipped: messages on the files that cannot be read; they are left out, with a warning.
+
+    Raises:
+        FileNotFoundError: if an input does not exist, or a folder holds no picture.
+        PictureError: if no input can be read.
+    """
+
+    def __init__(
+        self,
+        inputs: list[str],
+        side: Literal["A", "B"] = "A",
+        preprocess: dict[str, Any] | None = None,
+        channels: int = 3,
+        value_range: ValueRange | None = None,
+        max_pixels: int = MAX_PIXELS,
+        batch_size: int = 1,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__(batch_size, num_workers=num_workers)
+        self.inputs = [Path(path) for path in inputs]
+        self.side = side
+        self.preprocess = Preprocess("native", flip=False) if preprocess is None else Preprocess(**preprocess)
+        self.channels = channels
+        self.read = functools.partial(read_picture, value_range=value_range, alpha=channels == 4, max_pixels=max_pixels)
+        self.skipped: list[str] = []
+
+    @functools.cached_property
+    def _pictures(self) -> Dataset:
+        sources = []
+        for path in self.inputs:
+            if not path.exists():
+                raise FileNotFoundError(f"no file or folder {path}")
+            folder, names = (path, scan(path)) if path.is_dir() else (path.parent, NameIndex([path.name.encode()]))
+            if not len(names):
+                raise FileNotFoundError(f"no pictures in {path} (jpg, png, tif, webp, npy and others are looked for)")
+            entries = torch.arange(len(names))
+            sources.append(Source((folder,), (names,), entries, self.read, (self.channels,), self.preprocess))
+        # An unreadable file must not cost the others their translation, nor go unnoticed.
+        bad = [source.find_bad(self._world()) for source in sources]
+        self.skipped = [message for found in bad for message in found.values()]
+        several = len(sources) > 1 and len(self.skipped) < sum(map(len, sources))
+        readable = [
+            leave_out(source, found, "skip")
+            for source, found in zip(sources, bad, strict=True)
+            if not (several and len(found) == len(source))
+        ]
+        return ConcatDataset([PictureSet([((self.side,), source)], self.preprocess) for source in readable])
+
+    def dataset(self, split: Split) -> Dataset:
+        if split != "test":
+            raise ValueError("PictureFiles holds pictures to translate; to train use PairedFolders or UnpairedFolders")
+        return self._pictures

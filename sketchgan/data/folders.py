@@ -1,0 +1,267 @@
+"""Pictures in the user's own folders."""
+
+import functools
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch.utilities import rank_zero_info
+
+from sketchgan.data.base import Split, TranslationData
+from sketchgan.data.index import NameIndex, match, scan
+from sketchgan.data.pictures import MAX_PIXELS, ValueRange, read_picture
+from sketchgan.data.source import OnBadImage, PictureSet, SidesOf, Source, class_of, leave_out
+from sketchgan.data.transforms import Preprocess, PreprocessMode
+
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+class Folders(TranslationData):
+    """What `PairedFolders` and `UnpairedFolders` share: files, labels, preprocessing and the check.
+
+    Sub-folders are searched. Without a ``val`` folder, a fraction of the training pictures is held out; without
+    ``test``, the validation pictures are used, as it is done with the official maps and Cityscapes data. Nothing is
+    drawn in evaluation (`Preprocess.for_evaluation`).
+
+    Args:
+        root: the folder.
+        preprocess: "resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none" or "native"; see
+            `Preprocess`.
+        load_size: side or width after resizing, in pixels.
+        crop_size: side of the crop.
+        flip: mirror half of the training samples.
+        eval_preprocess: another mode for evaluation, for instance "scale_width" for whole pictures.
+        direction: "BtoA" swaps the two domains.
+        channels_a: of A as the module sees it; 1 converts colour to grey.
+        channels_b: of B likewise.
+        value_range: what 0 and 1 stand for in pictures that are not of 8 bits; by default 65535 for 16 bits.
+        labels: sub-folders are class labels.
+        val_fraction: of the training pictures that is held out if there is no ``val``, at least one picture.
+        on_bad_image: "raise" lists the files that cannot be used, "skip" warns and leaves them out.
+        check_images: read every file once before training; without it a bad file stops the run when it is reached.
+        max_pixels: larger pictures are refused as decompression bombs.
+        batch_size: pictures of each domain per batch and process.
+        eval_batch_size: the same for validation, test and prediction; by default ``batch_size``.
+        num_workers: loader processes.
+        seed: of order, partners, augmentation and the held-out fraction.
+
+    Attributes:
+        classes: names of the labels.
+        skipped: messages on the files that were left out, by split.
+
+    Raises:
+        FileNotFoundError: if folders or pictures are missing.
+        ValueError: for settings that do not fit, several layouts in one folder, and pairs without a partner.
+        PictureError: for files that cannot be read.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        preprocess: PreprocessMode = "resize_and_crop",
+        load_size: int = 286,
+        crop_size: int = 256,
+        flip: bool = True,
+        eval_preprocess: PreprocessMode | None = None,
+        direction: Literal["AtoB", "BtoA"] = "AtoB",
+        channels_a: int = 3,
+        channels_b: int = 3,
+        value_range: ValueRange | None = None,
+        labels: bool = False,
+        val_fraction: float = 0.05,
+        on_bad_image: OnBadImage = "raise",
+        check_images: bool = True,
+        max_pixels: int = MAX_PIXELS,
+        batch_size: int = 1,
+        eval_batch_size: int | None = None,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, eval_batch_size, num_workers, seed)
+        self.root = Path(root)
+        self.preprocess = Preprocess(preprocess, load_size, crop_size, flip)
+        self.eval_preprocess = self.preprocess.for_evaluation(eval_preprocess)
+        if direction not in ("AtoB", "BtoA"):
+            raise ValueError(f'direction must be "AtoB" or "BtoA", got {direction!r}')
+        if min(channels_a, channels_b) < 1:
+            raise ValueError(f"channels must be at least 1, got channels_a {channels_a}, channels_b {channels_b}")
+        if value_range is not None and not value_range[0] < value_range[1]:
+            raise ValueError(f"value_range must be (low, high) with low < high, got {value_range}")
+        if not 0 < val_fraction < 1:
+            raise ValueError(f"val_fraction must be between 0 and 1, got {val_fraction}")
+        if on_bad_image not in ("raise", "skip"):
+            raise ValueError(f'on_bad_image must be "raise" or "skip", got {on_bad_image!r}')
+        if on_bad_image == "skip" and not check_images:
+            raise ValueError("on_bad_image='skip' finds out what to skip by check_images=True; leave it on")
+        self.sides = ("A", "B") if direction == "AtoB" else ("B", "A")  # what the domains on the disk are to the module
+        self.channels = {"A": channels_a, "B": channels_b}
+        self.value_range = value_range
+        self.labelled = labels
+        self.val_fraction = val_fraction
+        self.on_bad_image = on_bad_image
+        self.check_images = check_images
+        self.max_pixels = max_pixels
+        self.skipped: dict[Split, list[str]] = {}
+        self._datasets: dict[Split, PictureSet] = {}
+        self._found: dict[Split, list[SidesOf]] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "preprocess": self.eval_preprocess.settings(),
+            "channels_a": self.channels["A"],
+            "channels_b": self.channels["B"],
+            "value_range": self.value_range,
+        }
+
+    def dataset(self, split: Split) -> PictureSet:
+        if split not in self._datasets:
+            training = split == "train"
+            preprocess = self.preprocess if training else self.eval_preprocess
+            sources = [
+                (sides, self._usable(split, replace(source, preprocess=preprocess)))
+                for sides, source in self._sources(split)
+            ]
+            self._datasets[split] = PictureSet(sources, preprocess, training, self.seed)
+        return self._datasets[split]
+
+    def _usable(self, split: Split, source: Source) -> Source:
+        """A source without the files that cannot be read, or an error that lists them."""
+        if not self.check_images:
+            return source
+        rank_zero_info(f"Reading the {len(source)} {split} pictures of {source.folders[0]} once (check_images=True)")
+        bad = source.find_bad(self._world())
+        if self.on_bad_image == "skip":
+            self.skipped.setdefault(split, []).extend(bad.values())
+        return leave_out(source, bad, self.on_bad_image)
+
+    # From a split's name to its files
+
+    def _sources(self, split: Split) -> list[SidesOf]:
+        layout = self._layout
+        held_out = "val" not in layout
+        place: Split = split
+        if split == "test" and "test" not in layout:
+            place = split = "val"  # as the official maps and Cityscapes data are used
+        if split == "val" and held_out:
+            place = "train"
+        if place not in layout:
+            raise FileNotFoundError(f"{self.root} has no {place} pictures; it has {', '.join(layout)}")
+        sources = self._on_disk(place)
+        if place == "train" and held_out:
+            sources = [(sides, self._part(source, split)) for sides, source in sources]
+        return sources
+
+    def _part(self, source: Source, split: Split) -> Source:
+        """Training without, or validation with, the fraction that is held out where there is no ``val`` folder."""
+        if len(source) < 2:
+            raise ValueError(f"{source.folders[0]} has one picture; one for validation must remain beside it")
+        count = max(1, round(self.val_fraction * len(source)))
+        chosen = set(random.Random(f"val/{self.seed}").sample(range(len(source)), count))
+        return source.only(chosen if split == "val" else (i for i in range(len(source)) if i not in chosen))
+
+    @functools.cached_property
+    def _layout(self) -> dict[Split, tuple[Path, ...]]:
+        root = self.root
+        if not root.is_dir():
+            raise FileNotFoundError(f"no folder {root}")
+        found: dict[str, dict[Split, tuple[Path, ...]]] = {
+            "A/train and B/train": {s: (root / "A" / s, root / "B" / s) for s in SPLITS},
+            "trainA and trainB": {s: (root / f"{s}A", root / f"{s}B") for s in SPLITS},
+            "train with A and B side by side": {s: (root / s,) for s in SPLITS},
+        }
+        if not self.paired:
+            found.popitem()
+        for name, layout in found.items():
+            found[name] = {s: folders for s, folders in layout.items() if any(map(Path.is_dir, folders))}
+        if not found["A/train and B/train"] and (root / "A").is_dir() and (root / "B").is_dir():
+            found["A/train and B/train"] = {"train": (root / "A", root / "B")}  # no splits
+        found = {name: layout for name, layout in found.items() if layout}
+        if len(found) > 1:
+            raise ValueError(f"{root} can be read in several ways ({'; '.join(found)}); move one of them elsewhere")
+        if not found:
+            hint = "; pairs side by side in one picture are for PairedFolders" if (root / "train").is_dir() else ""
+            inside = sorted(path.name for path in root.iterdir())[:8]
+            raise FileNotFoundError(
+                f"{root} has no folders trainA and trainB, or A/train and B/train"
+                + (", or train with A and B side by side in one picture" if self.paired else "")
+                + f"{hint}; it holds {', '.join(inside) or 'nothing'}"
+            )
+        (layout,) = found.values()
+        for folders in layout.values():
+            for folder in folders:
+                if not folder.is_dir():
+                    raise FileNotFoundError(
+                        f"{root} has {folders[0]} or {folders[-1]}, but not {folder}; both are needed"
+                    )
+        return layout
+
+    def _on_disk(self, split: Split) -> list[SidesOf]:
+        if split in self._found:  # an index of a million names is made once
+            return self._found[split]
+        folders = self._layout[split]
+        names = [scan(folder) for folder in folders]
+        for folder, index in zip(folders, names, strict=True):
+            if not len(index):
+                raise FileNotFoundError(f"no pictures in {folder} (jpg, png, tif, webp, npy and others are looked for)")
+        if self.paired and len(folders) == 2:
+            names = list(match(names[0], names[1], f"{folders[0]} and {folders[1]}"))
+        if self.paired:
+            self._found[split] = [(self.sides, self._source(folders, names, self.sides))]
+        else:
+            self._found[split] = [
+                ((side,), self._source((folder,), [index], (side,)))
+                for side, folder, index in zip(self.sides, folders, names, strict=True)
+            ]
+        return self._found[split]
+
+    def _source(self, folders: tuple[Path, ...], names: list[NameIndex], sides: tuple[str, ...]) -> Source:
+        channels = tuple(self.channels[side] for side in sides)
+        return Source(
+            folders,
+            tuple(names),
+            torch.arange(len(names[0])),
+            functools.partial(
+                read_picture, value_range=self.value_range, alpha=4 in channels, max_pixels=self.max_pixels
+            ),
+            channels,
+            self.preprocess,
+            self.classes,
+        )
+
+    @functools.cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels in the order of their numbers: the sub-folders of training, of both domains."""
+        if not self.labelled:
+            return ()
+        split = next(split for split in SPLITS if split in self._layout)
+        folders = self._layout[split]
+        return tuple(sorted({class_of(name, folder) for folder in folders for name in scan(folder)}))
+
+
+class PairedFolders(Folders):
+    """Pairs of pictures in folders: A and B of the same thing.
+
+    Three layouts are recognised: ``root/train/x.jpg`` with A in the left and B in the right half,
+    ``root/A/train/x.jpg`` with ``root/B/train/x.png``, and ``root/trainA/x.jpg`` with ``root/trainB/x.png``; likewise
+    ``val`` and ``test``. In two trees, files with the same name but for the suffix (and an ending ``_A``, ``_B``) are a
+    pair. One draw of crop and mirroring serves both sides. ``sketchgan pairs A B OUT`` makes the first layout from two
+    trees. Arguments and errors are those of `Folders`.
+    """
+
+    paired = True
+
+
+class UnpairedFolders(Folders):
+    """Two collections of pictures in folders, A and B, without pairs.
+
+    Two layouts are recognised: ``root/trainA/…`` with ``root/trainB/…``, and ``root/A/train/…`` with
+    ``root/B/train/…``; likewise ``val`` and ``test``, and ``root/A/…`` with ``root/B/…`` if there are no splits.
+
+    An epoch is as long as the larger domain. In training, A comes in shuffled order (again from the start if it is the
+    smaller domain) and B at random, each with its own crop and mirroring, as in the official code. Arguments and errors
+    are those of `Folders`.
+    """
+
+    paired = False

@@ -1,0 +1,191 @@
+"""From picture files to samples: which files belong together, and what is drawn for them."""
+
+import os
+import random
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms.v2 import functional as F
+
+from sketchgan.data.index import NameIndex
+from sketchgan.data.pictures import PictureError, with_channels
+from sketchgan.data.transforms import Picture, Preprocess, size_of
+
+OnBadImage = Literal["raise", "skip"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The picture files of a split: one per entry, or two that belong together, or one that holds two side by side.
+
+    Attributes:
+        folders: where they are; two for pairs in two trees.
+        names: relative to the folders.
+        entries: which of the names, int64.
+        read: reads a file.
+        channels: of the one or two pictures of an entry.
+        preprocess: what will be done with them; here only asked whether they are large enough.
+        classes: sub-folders that are labels, if they are.
+    """
+
+    folders: tuple[Path, ...]
+    names: tuple[NameIndex, ...]
+    entries: Tensor
+    read: Callable[[Path], Picture]
+    channels: tuple[int, ...]
+    preprocess: Preprocess
+    classes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def name(self, index: int, side: int = 0) -> str:
+        """Of one file of an entry, relative to its folder."""
+        return self.names[side % len(self.names)][int(self.entries[index])]
+
+    def label(self, index: int) -> int:
+        """Number of the entry's class."""
+        return self.classes.index(class_of(self.name(index), self.folders[0]))
+
+    def pictures(self, index: int) -> list[Picture]:
+        """Read an entry.
+
+        Raises:
+            PictureError: naming the file.
+        """
+        paths = [folder / self.name(index, side) for side, folder in enumerate(self.folders)]
+        pictures = [self.read(path) for path in paths]
+        if len(pictures) < len(self.channels):  # side by side
+            width, height = size_of(pictures[0])
+            half = width // 2
+            pictures = [F.crop(pictures[0], 0, *at) for at in ((0, height, half), (half, height, width - half))]
+        try:
+            pictures = [with_channels(p, channels) for p, channels in zip(pictures, self.channels, strict=True)]
+            sizes = {self.preprocess.scaled_size(size_of(picture)) for picture in pictures}
+        except ValueError as error:
+            raise PictureError(f"{paths[0]} {error}") from None
+        if len(sizes) > 1:
+            a, b = ("x".join(map(str, size_of(picture))) for picture in pictures)
+            raise PictureError(
+                f"{paths[0]}: A is {a} and B {b} pixels; a pair needs one size unless preprocess='resize_and_crop'"
+            )
+        return pictures
+
+    def only(self, entries: Iterable[int]) -> "Source":
+        """Some of the entries."""
+        return replace(self, entries=self.entries[torch.tensor(sorted(entries), dtype=torch.int64)])
+
+    def find_bad(self, world: tuple[int, int]) -> dict[int, str]:
+        """Read everything once, shared among the processes, and say what cannot be read.
+
+        Args:
+            world: number of processes, and which of them this is.
+
+        Returns:
+            Messages by entry.
+        """
+
+        def problem(index: int) -> str:
+            try:
+                self.pictures(index)
+            except PictureError as error:
+                return str(error)
+            return ""
+
+        size, rank = world
+        bad: dict[int, str] = {}
+        with ThreadPoolExecutor(os.cpu_count()) as threads:  # decoders leave the interpreter free
+            for start in range(rank, len(self), 4096 * size):  # piecewise: a million waiting tasks take memory too
+                block = range(start, min(start + 4096 * size, len(self)), size)
+                bad |= {i: message for i, message in zip(block, threads.map(problem, block), strict=True) if message}
+        if size > 1:
+            parts: list[Any] = [None] * size
+            torch.distributed.all_gather_object(parts, bad)
+            bad = {i: message for part in parts for i, message in part.items()}
+        return dict(sorted(bad.items()))
+
+
+SidesOf = tuple[tuple[str, ...], Source]
+"""A source, and which sides its pictures are: ``("A", "B")`` for pairs, ``("A",)`` for a domain."""
+
+
+def leave_out(source: Source, bad: dict[int, str], on_bad_image: OnBadImage) -> Source:
+    """A source without the entries that cannot be read.
+
+    Args:
+        source: all entries.
+        bad: what `Source.find_bad` found.
+        on_bad_image: "skip" warns, "raise" does not accept any.
+
+    Raises:
+        PictureError: listing the files.
+    """
+    if not bad:
+        return source
+    listed = "".join(f"\n  {message}" for message in list(bad.values())[:10])
+    listed += f"\n  and {len(bad) - 10} more" if len(bad) > 10 else ""
+    if on_bad_image == "raise" or len(bad) == len(source):
+        raise PictureError(
+            f"{len(bad)} of {len(source)} pictures cannot be used; repair or remove them, or leave them out with "
+            f"on_bad_image='skip':{listed}"
+        )
+    rank_zero_warn(f"{len(bad)} of {len(source)} pictures cannot be used and are left out:{listed}")
+    return source.only(i for i in range(len(source)) if i not in bad)
+
+
+def class_of(name: str, folder: Path) -> str:
+    """The sub-folder that is a picture's label."""
+    first, separator, _ = name.partition(os.sep)
+    if not separator:
+        raise ValueError(
+            f"{folder / name} is in no sub-folder; with labels=True every picture lies in the sub-folder of its class"
+        )
+    return first
+
+
+class PictureSet(Dataset):
+    """Samples of the batch contract from one source of pairs, or from one source per domain.
+
+    Args:
+        sources: each with the names of the sides that it gives: ``("A", "B")`` for pairs, ``("A",)`` for a domain.
+        preprocess: how pictures become tensors; in training with one draw per source.
+        training: samples are indexed by (epoch, index), partners and augmentation drawn; otherwise nothing is.
+        seed: of these draws.
+    """
+
+    def __init__(self, sources: list[SidesOf], preprocess: Preprocess, training: bool = False, seed: int = 0) -> None:
+        self.sources = sources
+        self.preprocess = preprocess
+        self.training = training
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return max(len(source) for _, source in self.sources)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        if not 0 <= index < len(self):
+            raise IndexError(f"no sample {index} of {len(self)}")
+        rng = random.Random(f"{self.seed}/{epoch}/{index}")
+        sample: dict[str, Any] = {}
+        for number, (sides, source) in enumerate(self.sources):
+            i = index
+            if self.training:  # the second domain at random, as in the official code
+                i = rng.randrange(len(source)) if number else index % len(source)
+            elif index >= len(source):
+                continue
+            pictures = source.pictures(i)
+            draw = self.preprocess.make_params(rng, size_of(pictures[0])) if self.training else None
+            for place, (side, picture) in enumerate(zip(sides, pictures, strict=True)):
+                sample[side] = self.preprocess(picture, draw)
+                sample[f"{side}_path"] = source.name(i, place)
+                if source.classes:
+                    sample[f"{side}_label"] = source.label(i)
+        return sample

@@ -1,0 +1,51 @@
+"""Settings of the Trainer that cannot work for several networks, refused with a sentence."""
+
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
+from lightning.pytorch.utilities import rank_zero_warn
+
+_ADVICE = 'use strategy="ddp_find_unused_parameters_true"'
+
+
+def refuse_strategy(trainer: Trainer) -> None:
+    """Raise for strategies that drive one optimizer only; warn for those that were never tried.
+
+    Raises:
+        ValueError: for DeepSpeed.
+    """
+    if isinstance(trainer.strategy, DeepSpeedStrategy):
+        raise ValueError(f"DeepSpeed drives one optimizer, and a GAN has several; {_ADVICE}")
+    if isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy):
+        rank_zero_warn(f"{type(trainer.strategy).__name__} is untested with GANs, whose networks are small; {_ADVICE}")
+
+
+def refuse_plain_ddp(trainer: Trainer) -> None:
+    """Raise if several optimizers meet a DistributedDataParallel that wants every weight in every update.
+
+    Raises:
+        ValueError: saying which strategy works.
+    """
+    strategy = trainer.strategy
+    if not isinstance(strategy, DDPStrategy) or len(trainer.optimizers) < 2:
+        return
+    settings: dict[str, Any] = getattr(strategy, "_ddp_kwargs", {})
+    if settings.get("static_graph") or not settings.get("find_unused_parameters"):
+        raise ValueError(
+            f"DDP as configured expects every update to use every weight, and a GAN has several; {_ADVICE}"
+        )
+
+
+def refuse_scaled_clipping(trainer: Trainer, optimizer: Any) -> None:
+    """Raise if gradients are to be clipped that only the optimizer itself will unscale.
+
+    Raises:
+        ValueError: for a fused optimizer with precision="16-mixed".
+    """
+    scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
+    if scaled and getattr(optimizer, "_step_supports_amp_scaling", False):
+        raise ValueError(
+            'gradients cannot be clipped with fused=True and precision="16-mixed": the optimizer unscales them inside '
+            'its step; use precision="bf16-mixed", or fused=False, or no clip_g, clip_d'
+        )
