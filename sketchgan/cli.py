@@ -1,5 +1,6 @@
-"""The command line: ``sketchgan fit|validate|test|predict`` (a LightningCLI) and ``sketchgan recipes``."""
+"""The command line: ``sketchgan fit|validate|test|predict`` (a LightningCLI) and a few commands beside it."""
 
+import argparse
 import sys
 import time
 import warnings
@@ -12,8 +13,9 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from sketchgan.callbacks import GracefulStop, ImageMetrics, PredictionWriter, SampleGrid
-from sketchgan.data import TranslationData
+from sketchgan.callbacks import CollapseAlarm, GracefulStop, ImageMetrics, PredictionWriter, SampleGrid
+from sketchgan.data import TranslationData, combine_pairs
+from sketchgan.inference import translate
 from sketchgan.modules import GANModule
 from sketchgan.modules.checkpoint import read, record_of
 from sketchgan.recipes import describe, find_recipe, recipes
@@ -27,6 +29,9 @@ _HELP = f"""sketchgan: image-to-image and sketch-to-photo GANs
   sketchgan fit --config NAME_OR_FILE       train a packaged recipe or your own configuration
   sketchgan fit --ckpt_path FILE            go on with an interrupted run
   sketchgan validate|test|predict --ckpt_path FILE
+  sketchgan translate CKPT INPUT... --out DIR
+                                            turn files and folders of pictures into pictures
+  sketchgan pairs A B OUT                   combine two trees of pictures side by side
   sketchgan recipes                         list the packaged recipes
   sketchgan fit --help                      all options
 """
@@ -54,6 +59,7 @@ class SketchGANCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(ImageMetrics, "metrics")
         parser.add_lightning_class_args(SampleGrid, "samples")
         parser.add_lightning_class_args(PredictionWriter, "predictions")
         # Not Lightning's "{step}", which counts the steps of every optimizer.
@@ -100,7 +106,7 @@ class SketchGANCLI(LightningCLI):
             f"  pictures     {grid.latest}",
             f"  checkpoints  {best} and last.ckpt",
             f"  logs         tensorboard --logdir {RUNS}",
-            f"Next: sketchgan predict --ckpt_path {best}, or another recipe: {others}",
+            f"Next: sketchgan translate {best} PICTURES --out FOLDER, or another recipe: {others}",
         )
 
     def after_predict(self) -> None:
@@ -182,19 +188,65 @@ def run(args: list[str]) -> SketchGANCLI:
         subclass_mode_model=True,
         subclass_mode_data=True,
         seed_everything_default=0,
-        trainer_defaults={"callbacks": [ImageMetrics(), LastCheckpoint(), GracefulStop()]},
+        # One device, as the published settings are for: several take strategy="ddp_find_unused_parameters_true".
+        trainer_defaults={"devices": 1, "callbacks": [CollapseAlarm(), LastCheckpoint(), GracefulStop()]},
         save_config_kwargs={"overwrite": True},
         args=args,
     )
 
 
+def _translate(args: list[str]) -> None:
+    """``sketchgan translate CKPT INPUT... --out DIR``."""
+    parser = argparse.ArgumentParser("sketchgan translate", description="Translate pictures with a trained network.")
+    parser.add_argument("checkpoint")
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="picture files, and folders that are searched")
+    parser.add_argument("--out", required=True, help="folder to write to, under the inputs' own names")
+    parser.add_argument("--direction", default="AtoB", choices=("AtoB", "BtoA"))
+    parser.add_argument(
+        "--preprocess",
+        default="native",
+        choices=("native", "official"),
+        help="native keeps the size; official resizes and rounds as the official test script does",
+    )
+    parser.add_argument("--batch_size", type=int, default=1, help="more than one needs pictures of one size")
+    parser.add_argument("--num_workers", type=int, default=0)
+    parser.add_argument("--accelerator", default="auto")
+    parser.add_argument("--precision", default="32-true")
+    options = vars(parser.parse_args(args))
+    skipped = translate(**options, progress=sys.stderr.isatty())
+    print(f"Pictures are in {options['out']}")
+    if skipped:
+        sys.exit("\n".join([f"{len(skipped)} files could not be read:", *skipped]))
+
+
+def _pairs(args: list[str]) -> None:
+    """``sketchgan pairs A B OUT``."""
+    parser = argparse.ArgumentParser(
+        "sketchgan pairs", description="Combine pictures of the same name in two trees side by side, for PairedFolders."
+    )
+    parser.add_argument("a", metavar="A", help="tree of the A pictures; sub-folders such as train are kept")
+    parser.add_argument("b", metavar="B", help="tree of the B pictures")
+    parser.add_argument("out", metavar="OUT")
+    options = parser.parse_args(args)
+    print(f"{combine_pairs(options.a, options.b, options.out)} pairs are in {options.out}")
+
+
+def _recipes(args: list[str]) -> None:
+    """``sketchgan recipes``."""
+    for name, path in recipes().items():
+        print(f"{name:24}{describe(path)}")
+
+
 def main(args: list[str] | None = None) -> None:
     """Run the command line; ``args`` defaults to the process's own."""
     args = sys.argv[1:] if args is None else args
+    beside = {"recipes": _recipes, "translate": _translate, "pairs": _pairs}
     if not args or args[0] in ("-h", "--help"):
         print(_HELP)
-    elif args[0] == "recipes":
-        for name, path in recipes().items():
-            print(f"{name:24}{describe(path)}")
+    elif args[0] in beside:
+        try:
+            beside[args[0]](args[1:])
+        except (FileNotFoundError, ValueError) as error:
+            sys.exit(f"sketchgan {args[0]}: {error}")
     else:
         run(args)

@@ -44,11 +44,20 @@ def tiny(tmp_path):
 
 
 @pytest.mark.parametrize("name", recipes())
-def test_every_recipe_parses_and_those_on_embedded_data_run(name):
+def test_every_recipe_parses_and_those_on_embedded_data_run(name, capsys):
     config = yaml.safe_load(recipes()[name].read_text())
     assert re.match(r"# \S.{20,}\.\n", recipes()[name].read_text()), "the first line describes the recipe"
     if not name.endswith("-openmoji"):
-        run(["fit", "--config", name, "--print_config"])
+        with pytest.raises(SystemExit) as end:
+            run(["fit", "--config", name, "--print_config"])
+        assert end.value.code == 0
+        parsed = yaml.safe_load(capsys.readouterr().out)
+        model, data = parsed["model"]["init_args"], parsed["data"]["init_args"]
+        assert model["n_epochs"] + model["n_epochs_decay"] == parsed["trainer"]["max_epochs"]
+        assert (model["lr"], model["betas"], data["load_size"], data["crop_size"]) == (2e-4, [0.5, 0.999], 286, 256)
+        assert parsed["checkpoint"]["monitor"] == "val/fid"
+        with pytest.raises(FileNotFoundError, match=f"no folder {data['root']}; the first lines of a recipe say where"):
+            getattr(sketchgan.data, parsed["data"]["class_path"].rpartition(".")[2])(**data).train_dataloader()
         return
     cli = run(["fit", "--config", name, *QUIET, "--trainer.max_epochs=1", "--data.init_args.batch_size=2"])
     assert cli.trainer.global_step == 4

@@ -1,8 +1,10 @@
 """Lightning callbacks; they talk to modules through ``sample()`` alone and work with any `Trainer`."""
 
+from sketchgan.callbacks.collapse_alarm import CollapseAlarm
 from sketchgan.callbacks.graceful_stop import GracefulStop
 from sketchgan.callbacks.image_metrics import ImageMetrics
 from sketchgan.callbacks.prediction_writer import PredictionWriter
 from sketchgan.callbacks.sample_grid import SampleGrid
+from sketchgan.callbacks.speed import Speed
 
-__all__ = ["GracefulStop", "ImageMetrics", "PredictionWriter", "SampleGrid"]
+__all__ = ["CollapseAlarm", "GracefulStop", "ImageMetrics", "PredictionWriter", "SampleGrid", "Speed"]

@@ -1,30 +1,94 @@
 """Scores of pictures, during validation and test."""
 
-from typing import Any
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torchmetrics import MeanAbsoluteError, MetricCollection
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor, nn
+from torchmetrics import MeanAbsoluteError, MeanMetric, Metric
 
-# Which pictures of ``sample()`` are compared: name of the score, made picture, true picture, whether B must match A.
-_COMPARISONS = (
-    ("", "fake_B", "real_B", True),
-    ("rec_a_", "rec_A", "real_A", False),
-    ("rec_b_", "rec_B", "real_B", False),
-)
+from sketchgan.data.transforms import to_uint8
+from sketchgan.metrics import DistributionScores, FeatureNet, feature_net, lpips
+
+Score = Literal["l1", "psnr", "ssim", "lpips", "fid", "kid", "is", "accuracy"]
+_OF_PAIRS = ("l1", "psnr", "ssim", "lpips")
+_OF_SETS = ("fid", "kid", "is")
+_COMPARED = (("", "fake_B", "real_B"), ("rec_a_", "rec_A", "real_A"), ("rec_b_", "rec_B", "real_B"))
 
 
 class ImageMetrics(Callback):
-    """Log L1, PSNR and SSIM (Wang et al., 2004) of validation and test pictures.
+    """Log scores of validation and test pictures, each with the protocol that it was measured by.
 
-    Where A and B are pairs, the translation is compared with B: ``val/l1``, ``val/psnr``, ``val/ssim``. Where a module
-    goes there and back, the end is compared with the start: ``val/rec_a_l1``, ``val/rec_b_l1``. Pictures are clamped
-    and scaled to [0, 1]; L1 is the mean absolute difference on that scale, PSNR is in decibels.
-    Scores are computed in float32, skipped in the sanity check and equal on all processes; none enters checkpoints.
+    Where A and B are pairs, the translation is compared with B: ``val/l1``, ``val/psnr``, ``val/ssim``, ``val/lpips``.
+    Where a module goes there and back, the end is compared with the start: ``val/rec_a_l1``, ``val/rec_b_l1``. All
+    translations to B are compared with all of B: ``val/fid`` (Heusel et al., 2017, arXiv 1706.08500), ``val/kid``
+    (Bińkowski et al., 2018, arXiv 1801.01401; subsets of at most 1000), ``val/is`` (Salimans et al., 2016, arXiv
+    1606.03498), and for modules with both ways, translations to A with all of A: ``val/fid_a``, ….
+    ``val/accuracy`` is the share of translations in which a classifier finds the class of the picture they came from.
+
+    L1, PSNR (decibels) and SSIM are taken of pictures clamped and scaled to [0, 1], the others of the 8-bit pictures
+    that would be saved. Scores are computed in float32, skipped in the sanity check and equal on all processes. The
+    networks are no part of the module and of its checkpoints. Real pictures are looked at in the first validation only.
+    Every pass appends its scores with counts, picture size, network and resize filter to ``scores.jsonl`` beside the
+    logs. To keep the best epoch, let ``ModelCheckpoint`` monitor one of the names.
+
+    Args:
+        scores: some of "l1", "psnr", "ssim", "lpips", "fid", "kid", "is", "accuracy"; those that need pairs are left
+            out where there are none.
+        features: what FID, KID and IS look through: "inception", "openmoji" or a module; see
+            `sketchgan.metrics.feature_net`.
+        weights: of Inception, a local file; downloaded by default.
+        classifier: for the accuracy: "openmoji", or a module that maps uint8 pictures ``(N, 3, H, W)`` to logits.
+        lpips_net: "alex", "vgg" or "squeeze".
+        lpips_weights: torchvision's weights of that network, a local file; downloaded by default.
+
+    Raises:
+        ValueError: for unknown scores, and for an accuracy without classifier or labels.
+        FileNotFoundError: before training, if weights are neither there nor to be had.
     """
 
-    def __init__(self) -> None:
-        self._metrics: dict[str, MetricCollection] = {}
+    def __init__(
+        self,
+        scores: Sequence[Score] = ("l1", "psnr", "ssim"),
+        features: str | nn.Module = "inception",
+        weights: str | None = None,
+        classifier: str | nn.Module | None = None,
+        lpips_net: Literal["alex", "vgg", "squeeze"] = "alex",
+        lpips_weights: str | None = None,
+    ) -> None:
+        if unknown := set(scores) - set(get_args(Score)):
+            raise ValueError(f"unknown scores {', '.join(sorted(unknown))}; there are {', '.join(get_args(Score))}")
+        if "accuracy" in scores and classifier is None:
+            raise ValueError("scores has accuracy: say by which classifier, 'openmoji' or a module")
+        self.scores = tuple(scores)
+        self.features = features
+        self.weights = weights
+        self.classifier = classifier
+        self.lpips_net = lpips_net
+        self.lpips_weights = lpips_weights
+        self._nets: dict[str, FeatureNet] = {}
+        self._lpips: Any = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._metrics: dict[str, Metric] = {}  # of single pictures, by stage and score: "val/rec_a_l1"
+        self._sets: dict[str, DistributionScores] = {}  # by stage and domain: "val/B"
+        self._known: set[str] = set()  # those whose real pictures have been looked at
+        self._sizes: set[str] = set()
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._begin()
+        if set(_OF_SETS) & set(self.scores) and "features" not in self._nets:
+            self._nets["features"] = feature_net(self.features, self.weights)
+        if "accuracy" in self.scores and "classifier" not in self._nets:
+            shared = "features" in self._nets and self.classifier == self.features
+            self._nets["classifier"] = self._nets["features"] if shared else feature_net(self.classifier or "")
+        if "lpips" in self.scores and self._lpips is None:
+            self._lpips = lpips(self.lpips_net, self.lpips_weights)
 
     def on_validation_batch_end(
         self,
@@ -37,41 +101,140 @@ class ImageMetrics(Callback):
     ) -> None:
         if trainer.sanity_checking:
             return
+        stage = "test" if trainer.testing else "val"
         paired = getattr(getattr(trainer, "datamodule", None), "paired", True)
-        for prefix, made, true, needs_pairs in _COMPARISONS:
-            if made not in outputs or true not in outputs or (needs_pairs and not paired):
-                continue
-            if prefix not in self._metrics:
-                self._metrics[prefix] = _collection(needs_pairs).to(pl_module.device)
-            with torch.autocast(pl_module.device.type, enabled=False):
-                self._metrics[prefix].update(*((outputs[name].float() / 2 + 0.5).clamp(0, 1) for name in (made, true)))
+        with torch.autocast(pl_module.device.type, enabled=False):
+            for score, made, true in self._comparisons(outputs, paired):
+                self._metric(f"{stage}/{score}", pl_module.device).update(made, true)
+            for target, origin in (("B", "A"), ("A", "B")):
+                if self._nets and f"fake_{target}" in outputs:
+                    self._look(stage, target, outputs, batch.get(f"{origin}_label"), pl_module.device)
 
     on_test_batch_end = on_validation_batch_end
 
-    def _log(self, pl_module: LightningModule, stage: str) -> None:
-        for prefix, metrics in self._metrics.items():
-            for name, value in metrics.compute().items():
-                pl_module.log(f"{stage}/{prefix}{name}", value)
-        self._metrics = {}
+    def _comparisons(self, pictures: dict[str, Tensor], paired: bool) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """Name of the score, made pictures and true pictures in [0, 1]."""
+        for prefix, made, true in _COMPARED:
+            if made in pictures and true in pictures:
+                pair = [(pictures[name].float() / 2 + 0.5).clamp(0, 1) for name in (made, true)]
+                if prefix:
+                    yield f"{prefix}l1", pair[0], pair[1]
+                elif paired:
+                    for score in self.scores:
+                        if score == "lpips":
+                            yield score, _rgb(pair[0]), _rgb(pair[1])
+                        elif score in _OF_PAIRS:
+                            yield score, pair[0], pair[1]
+
+    def _look(
+        self, stage: str, target: str, pictures: dict[str, Tensor], labels: Tensor | None, device: torch.device
+    ) -> None:
+        """Show made pictures, and once the real ones, to the networks."""
+        made, real = pictures[f"fake_{target}"], pictures.get(f"real_{target}")
+        self._sizes.add(f"{made.shape[-1]}x{made.shape[-2]}")
+        seen = {net: net.to(device)(to_uint8(made)) for net in set(self._nets.values())}
+        if net := self._nets.get("features"):
+            scores = self._set(f"{stage}/{target}", device)
+            scores.update(seen[net][0], seen[net][1], real=False)
+            if real is not None and f"{stage}/{target}" not in self._known:
+                features, logits = net(to_uint8(real))
+                scores.update(features, logits, real=True)
+        if net := self._nets.get("classifier"):
+            if labels is None:
+                raise ValueError(
+                    "an accuracy needs class labels in the batch; use data with labels=True, or leave it out"
+                )
+            found = seen[net][1].argmax(1) == labels
+            self._metric(f"{stage}/accuracy{_suffix(target)}", device).update(found.float())
+
+    def _set(self, name: str, device: torch.device) -> DistributionScores:
+        if name not in self._sets:
+            scores: Any = [score for score in self.scores if score in _OF_SETS]
+            self._sets[name] = DistributionScores(self._nets["features"].num_features, scores, device)
+        return self._sets[name]
+
+    def _metric(self, name: str, device: torch.device) -> Metric:
+        if name not in self._metrics:
+            # Imported where used: torchmetrics' image package is slow to import.
+            from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
+
+            score = name.rpartition("/")[2]
+            metric: Metric
+            if score == "psnr":
+                metric = PeakSignalNoiseRatio(data_range=1.0)
+            elif score == "ssim":
+                metric = StructuralSimilarityIndexMeasure(data_range=1.0)
+            elif score == "lpips":
+                metric = self._lpips
+            else:
+                metric = MeanMetric() if score.startswith("accuracy") else MeanAbsoluteError()
+            self._metrics[name] = metric.to(device)
+        return self._metrics[name]
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._log(pl_module, "val")
+        if not trainer.sanity_checking:
+            self._finish("val", trainer, pl_module)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._log(pl_module, "test")
+        self._finish("test", trainer, pl_module)
+
+    def _finish(self, stage: str, trainer: Trainer, pl_module: LightningModule) -> None:
+        device = pl_module.device
+        # A process may have had no picture of some kind; all must take part in every sum.
+        single, sets, sizes = _union([self._metrics, self._sets, self._sizes], stage, trainer)
+        lines: list[dict[str, Any]] = []
+        for name in single:
+            metric = self._metric(name, device)
+            lines.append({"score": name, "value": metric.compute(), **self._protocol(name, sizes)})
+            metric.reset()
+        for name in sets:
+            scores = self._set(name, device)
+            made, real = scores.counts()
+            for score, value in scores.compute().items():
+                full = f"{stage}/{score}{_suffix(name[-1])}"
+                counts = {"made": made} if score == "is" else {"made": made, "real": real}
+                lines.append({"score": full, "value": value, **self._protocol(full, sizes), **counts})
+            scores.reset()
+            if real:
+                self._known.add(name)
+        self._sizes = set()
+        folder = trainer.log_dir  # asked for by all processes
+        for line in lines:
+            pl_module.log(line["score"], line["value"])
+            line |= {"value": float(line["value"]), "epoch": trainer.current_epoch}
+            if "net" in line:
+                about = ", ".join(f"{key} {line[key]}" for key in ("net", "pictures", "made", "real") if key in line)
+                rank_zero_info(f"{line['score']} {line['value']:.4g} ({about})")
+        if folder is not None and trainer.is_global_zero and lines:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            with Path(folder, "scores.jsonl").open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(line) + "\n" for line in lines)
+
+    def _protocol(self, name: str, sizes: list[str]) -> dict[str, str]:
+        """What must be said beside a number."""
+        score = name.rpartition("/")[2].removesuffix("_a")
+        pictures = "8 bits, " + ", ".join(sizes[:3]) + (", …" if len(sizes) > 3 else "")
+        if score in _OF_SETS:
+            return {"net": self._nets["features"].protocol, "pictures": pictures}
+        if score == "accuracy":
+            return {"net": self._nets["classifier"].protocol, "pictures": pictures}
+        return {"net": f"LPIPS {self.lpips_net}"} if score == "lpips" else {}
 
 
-def _collection(paired: bool) -> MetricCollection:
-    # Imported where used: torchmetrics' image package is slow to import.
-    from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
+def _rgb(pictures: Tensor) -> Tensor:
+    return pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures
 
-    if not paired:
-        return MetricCollection({"l1": MeanAbsoluteError()})
-    return MetricCollection(
-        {
-            "l1": MeanAbsoluteError(),
-            "psnr": PeakSignalNoiseRatio(data_range=1.0),
-            "ssim": StructuralSimilarityIndexMeasure(data_range=1.0),
-        },
-        compute_groups=False,
-    )
+
+def _suffix(target: str) -> str:
+    """Scores of translations to A are named so."""
+    return "_a" if target == "A" else ""
+
+
+def _union(collections: list[Any], stage: str, trainer: Trainer) -> list[list[str]]:
+    """Sorted names of each collection (those of other stages left out), of all processes together."""
+    mine = [[name for name in names if "/" not in name or name.startswith(stage)] for names in collections]
+    parts: list[Any] = [mine]
+    if trainer.world_size > 1:
+        parts = [None] * trainer.world_size
+        torch.distributed.all_gather_object(parts, mine)
+    return [sorted({name for part in parts for name in part[i]}) for i in range(len(collections))]

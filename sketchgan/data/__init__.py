@@ -5,6 +5,7 @@ from sketchgan.data.files import PictureFiles
 from sketchgan.data.folders import PairedFolders, UnpairedFolders
 from sketchgan.data.loader import KeyedSampler, ResumableLoader, ShareSampler
 from sketchgan.data.openmoji import OpenMoji
+from sketchgan.data.pairs import combine_pairs
 from sketchgan.data.pictures import PictureError, read_picture
 from sketchgan.data.transforms import Augmentation, Preprocess
 
@@ -20,5 +21,6 @@ __all__ = [
     "ShareSampler",
     "TranslationData",
     "UnpairedFolders",
+    "combine_pairs",
     "read_picture",
 ]

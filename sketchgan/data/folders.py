@@ -165,7 +165,7 @@ class Folders(TranslationData):
     def _layout(self) -> dict[Split, tuple[Path, ...]]:
         root = self.root
         if not root.is_dir():
-            raise FileNotFoundError(f"no folder {root}")
+            raise FileNotFoundError(f"no folder {root}; the first lines of a recipe say where its data comes from")
         found: dict[str, dict[Split, tuple[Path, ...]]] = {
             "A/train and B/train": {s: (root / "A" / s, root / "B" / s) for s in SPLITS},
             "trainA and trainB": {s: (root / f"{s}A", root / f"{s}B") for s in SPLITS},

@@ -1,5 +1,7 @@
-"""Metrics that torchmetrics does not have."""
+"""Scores as torchmetrics has them or builds them, and the networks that they look through."""
 
+from sketchgan.metrics.distribution import DistributionScores
+from sketchgan.metrics.features import FeatureNet, feature_net, lpips, openmoji_classifier
 from sketchgan.metrics.segmentation import FCNScore
 
-__all__ = ["FCNScore"]
+__all__ = ["DistributionScores", "FCNScore", "FeatureNet", "feature_net", "lpips", "openmoji_classifier"]

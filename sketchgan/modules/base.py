@@ -48,6 +48,7 @@ class GANModule(LightningModule):
     Attributes:
         needs_pairs: the module wants A and B to show the same thing.
         needs_labels: the module wants class labels.
+        directions: what ``translate`` can do: "AtoB", "BtoA" or both.
         batches_seen: batches trained on, over all epochs and resumes, the current one included. Lightning's
             ``global_step`` counts every optimizer's steps instead.
         stateful: objects (image pools, curricula) to save with the checkpoint, per process, by name.
@@ -57,6 +58,7 @@ class GANModule(LightningModule):
 
     needs_pairs: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = False
+    directions: ClassVar[tuple[str, ...]] = ("AtoB",)
 
     def __init__(self, **kwargs: Any) -> None:  # takes anything, so that loading through the base class works
         super().__init__()
@@ -179,7 +181,7 @@ class GANModule(LightningModule):
             (self.needs_pairs, "paired", "pairs: A and B of the same thing"),
             (self.needs_labels, "labelled", "class labels (A_label, B_label)"),
         ):
-            if need and getattr(data, offer, True) is False:
+            if stage == "fit" and need and getattr(data, offer, True) is False:
                 raise ValueError(
                     f"{type(self).__name__} needs {what}, which {type(data).__name__} as configured does not give; "
                     f"use a data module whose `{offer}` is True, for instance OpenMoji(paired=True)"

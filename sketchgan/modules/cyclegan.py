@@ -52,6 +52,8 @@ class CycleGAN(GANModule):
         ValueError: for unknown names, and for "wgangp" with batch norm in a discriminator.
     """
 
+    directions = ("AtoB", "BtoA")
+
     def __init__(
         self,
         generator_ab: nn.Module | None = None,

@@ -1,0 +1,105 @@
+"""A trained network turned on files and folders."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import TQDMProgressBar
+
+from sketchgan.callbacks import PredictionWriter
+from sketchgan.data import PictureFiles
+from sketchgan.modules import load
+from sketchgan.modules.checkpoint import data_settings, read
+
+
+def translate(
+    checkpoint: str | Path,
+    inputs: Sequence[str | Path],
+    out: str | Path,
+    direction: Literal["AtoB", "BtoA"] = "AtoB",
+    preprocess: Literal["native", "official"] = "native",
+    batch_size: int = 1,
+    num_workers: int = 0,
+    accelerator: str = "auto",
+    precision: Any = "32-true",
+    progress: bool = False,
+) -> list[str]:
+    """Translate pictures and write them under their own names.
+
+    Channels and value range are those of the training data, and the module's inference policy holds (for pix2pix:
+    batch statistics of each picture, and dropout seeded by its name); so two runs write the same bytes.
+
+    Args:
+        checkpoint: written by a ``Trainer`` for one of our modules.
+        inputs: files, and folders that are searched; their sub-folders are kept.
+        out: folder to write to.
+        direction: "BtoA" for modules that translate both ways.
+        preprocess: "native" keeps the size (reflected at the edges to what the network takes, and cropped back);
+            "official" does what the official test script does: the training data's resizing, and bytes cut off instead
+            of rounded.
+        batch_size: pictures at a time; more than one needs pictures of one size.
+        num_workers: loader processes.
+        accelerator: of the ``Trainer``.
+        precision: of the ``Trainer``.
+        progress: show a bar.
+
+    Returns:
+        Messages on the files that could not be read, and so were not translated.
+
+    Raises:
+        FileNotFoundError: if the checkpoint or an input is missing.
+        ValueError: if the checkpoint does not fit, or the module does not translate in that direction.
+    """
+    if direction not in ("AtoB", "BtoA"):
+        raise ValueError(f'direction must be "AtoB" or "BtoA", got {direction!r}')
+    if preprocess not in ("native", "official"):
+        raise ValueError(f'preprocess must be "native" or "official", got {preprocess!r}')
+    module = load(checkpoint)
+    if direction not in module.directions:
+        raise ValueError(f"{type(module).__name__} translates {' and '.join(module.directions)}, not {direction}")
+    data = data_settings(read(checkpoint))
+    official = preprocess == "official"
+    if official and not data:
+        raise ValueError(f"{checkpoint} does not say how its data was prepared; use preprocess='native'")
+    side: Literal["A", "B"] = "A" if direction == "AtoB" else "B"
+    files = PictureFiles(
+        [str(path) for path in inputs],
+        side=side,
+        preprocess=data["preprocess"] if official else None,
+        channels=data.get(f"channels_{side.lower()}", 3),
+        value_range=data.get("value_range"),
+        batch_size=batch_size,
+        num_workers=num_workers,
+    )
+    writer = PredictionWriter(str(out), only="fake_B" if side == "A" else "fake_A", truncate=official)
+    with _quiet():
+        trainer = Trainer(
+            accelerator=accelerator,
+            devices=1,
+            precision=precision,
+            logger=False,
+            callbacks=[writer, *([TQDMProgressBar()] if progress else [])],
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=progress,
+        )
+        trainer.predict(module, files, return_predictions=False)
+    return files.skipped
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what Lightning says of devices and workers to people who train."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*does not have many workers.*")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,107 @@
+"""Scores of many pictures together, from the features of one network."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric, SumMetric
+
+DistributionScore = Literal["fid", "kid", "is"]
+KID_SUBSET = 1000
+
+
+class DistributionScores:
+    """FID, KID and Inception score of made pictures, which share one pass of the feature network.
+
+    FID: Heusel et al., 2017, arXiv 1706.08500. KID: Bińkowski et al., 2018, arXiv 1801.01401, the mean over 100 subsets
+    of at most 1000 (one, where a subset is the whole set). Inception score: Salimans et al., 2016, arXiv 1606.03498,
+    the mean over ten splits. Subsets and splits are the same in every call and draw from no global generator.
+
+    Args:
+        num_features: D of the network.
+        scores: some of "fid", "kid", "is".
+        device: where features arrive.
+
+    Raises:
+        ValueError: for unknown scores.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        scores: Sequence[DistributionScore] = ("fid",),
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if unknown := set(scores) - set(get_args(DistributionScore)):
+            raise ValueError(f"unknown scores {', '.join(sorted(unknown))}; there are fid, kid and is")
+        # Imported where used: torchmetrics' image package is slow to import.
+        from torchmetrics.image import FrechetInceptionDistance, InceptionScore, KernelInceptionDistance
+
+        given = nn.Identity()  # in place of the feature network, which has run already
+        given.num_features = num_features  # type: ignore[assignment]
+        self.num_features = num_features
+        self._metrics: dict[str, Any] = {}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*will save all extracted features in buffer.*")
+            if "fid" in scores:
+                self._metrics["fid"] = FrechetInceptionDistance(feature=given, reset_real_features=False)
+            if "kid" in scores:
+                self._metrics["kid"] = KernelInceptionDistance(feature=given, reset_real_features=False)
+            if "is" in scores:
+                self._metrics["is"] = InceptionScore(feature=given)
+        self._made, self._real = SumMetric(), SumMetric()
+        for metric in (*self._metrics.values(), self._made, self._real):
+            metric.to(device)
+
+    def update(self, features: Tensor, logits: Tensor, real: bool) -> None:
+        """Add pictures.
+
+        Args:
+            features: ``(N, num_features)``.
+            logits: ``(N, classes)``, for the Inception score.
+            real: whether they are real pictures, or made ones.
+        """
+        (self._real if real else self._made).update(len(features))
+        for name, metric in self._metrics.items():
+            if name == "is":
+                if not real:
+                    metric.update(logits)
+            else:
+                metric.update(features, real=real)
+
+    def counts(self) -> tuple[int, int]:
+        """Made and real pictures so far, of all processes."""
+        return int(self._made.compute()), int(self._real.compute())
+
+    def compute(self) -> dict[str, Tensor]:
+        """Scores by name, over all processes; those for which there are too few pictures are missing."""
+        made, real = self.counts()
+        values: dict[str, Tensor] = {}
+        for name, metric in self._metrics.items():
+            if min(made, made if name == "is" else real) < 2:
+                continue
+            if name == "kid":
+                metric.subset_size = min(KID_SUBSET, made, real)
+                metric.subsets = 100 if metric.subset_size < max(made, real) else 1
+            self._as_one_tensor(metric)
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(0)
+                value = metric.compute()
+            values[name] = value[0] if isinstance(value, tuple) else value
+        return values
+
+    def reset(self) -> None:
+        """Forget the made pictures; the real ones stay the same from validation to validation."""
+        self._made.reset()
+        for metric in self._metrics.values():
+            metric.reset()
+
+    def _as_one_tensor(self, metric: Metric) -> None:
+        """Processes with different numbers of batches would otherwise wait for each other for ever."""
+        for name in ("real_features", "fake_features", "features"):
+            if isinstance(parts := getattr(metric, name, None), list):
+                width = self.num_features if not parts else parts[0].shape[1]
+                empty = torch.empty(0, width, device=metric.device)
+                setattr(metric, name, [torch.cat(parts) if parts else empty])
