@@ -105,6 +105,7 @@ class Folders(TranslationData):
         self.max_pixels = max_pixels
         self.skipped: dict[Split, list[str]] = {}
         self._datasets: dict[Split, PictureSet] = {}
+        self._names: dict[Path, NameIndex] = {}
         self._found: dict[Split, list[SidesOf]] = {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -189,22 +190,16 @@ class Folders(TranslationData):
                 + f"{hint}; it holds {', '.join(inside) or 'nothing'}"
             )
         (layout,) = found.values()
-        for folders in layout.values():
-            for folder in folders:
-                if not folder.is_dir():
-                    raise FileNotFoundError(
-                        f"{root} has {folders[0]} or {folders[-1]}, but not {folder}; both are needed"
-                    )
+        for folder in (folder for folders in layout.values() for folder in folders):
+            if not folder.is_dir():
+                raise FileNotFoundError(f"no folder {folder}, though its counterpart is there; both must be")
         return layout
 
     def _on_disk(self, split: Split) -> list[SidesOf]:
-        if split in self._found:  # an index of a million names is made once
+        if split in self._found:
             return self._found[split]
         folders = self._layout[split]
-        names = [scan(folder) for folder in folders]
-        for folder, index in zip(folders, names, strict=True):
-            if not len(index):
-                raise FileNotFoundError(f"no pictures in {folder} (jpg, png, tif, webp, npy and others are looked for)")
+        names = [self._scan(folder) for folder in folders]
         if self.paired and len(folders) == 2:
             names = list(match(names[0], names[1], f"{folders[0]} and {folders[1]}"))
         if self.paired:
@@ -215,6 +210,13 @@ class Folders(TranslationData):
                 for side, folder, index in zip(self.sides, folders, names, strict=True)
             ]
         return self._found[split]
+
+    def _scan(self, folder: Path) -> NameIndex:
+        if folder not in self._names:  # a million names are looked up once
+            self._names[folder] = scan(folder)
+        if not len(self._names[folder]):
+            raise FileNotFoundError(f"no pictures in {folder} (jpg, png, tif, webp, npy and others are looked for)")
+        return self._names[folder]
 
     def _source(self, folders: tuple[Path, ...], names: list[NameIndex], sides: tuple[str, ...]) -> Source:
         channels = tuple(self.channels[side] for side in sides)
@@ -237,7 +239,7 @@ class Folders(TranslationData):
             return ()
         split = next(split for split in SPLITS if split in self._layout)
         folders = self._layout[split]
-        return tuple(sorted({class_of(name, folder) for folder in folders for name in scan(folder)}))
+        return tuple(sorted({class_of(name, folder) for folder in folders for name in self._scan(folder)}))
 
 
 class PairedFolders(Folders):

@@ -1,15 +1,18 @@
 """Which picture files there are: found once, kept small, shared by loader processes."""
 
 import os
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import overload
 
-import numpy as np
 import torch
 
 from sketchgan.data.pictures import SUFFIXES
+
+_SUFFIXES = frozenset(map(os.fsencode, SUFFIXES))
+_SEPARATOR = os.fsencode(os.sep)
 
 
 class NameIndex(Sequence[str]):
@@ -22,10 +25,13 @@ class NameIndex(Sequence[str]):
         names: as the file system encodes them (`os.fsencode`).
     """
 
-    def __init__(self, names: Sequence[bytes]) -> None:
-        ends = np.cumsum(np.fromiter(map(len, names), np.int64, len(names)))
-        self._ends = torch.from_numpy(ends)
-        self._text = torch.frombuffer(bytearray(b"".join(names)) or bytearray(1), dtype=torch.uint8)
+    def __init__(self, names: Iterable[bytes]) -> None:
+        text, ends = bytearray(), array("q")
+        for name in names:
+            text += name
+            ends.append(len(text))
+        self._text = torch.frombuffer(text or bytearray(1), dtype=torch.uint8)
+        self._ends = torch.frombuffer(ends, dtype=torch.int64) if ends else torch.empty(0, dtype=torch.int64)
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -42,8 +48,14 @@ class NameIndex(Sequence[str]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"no name {index} of {len(self)}")
         index %= len(self)
-        start = int(self._ends[index - 1]) if index else 0
-        return os.fsdecode(self._text[start : int(self._ends[index])].numpy().tobytes())
+        ends, text = self._ends.numpy(), self._text.numpy()
+        return os.fsdecode(text[ends[index - 1] if index else 0 : ends[index]].tobytes())
+
+    def __iter__(self) -> Iterator[str]:
+        text, start = self._text.numpy().data, 0
+        for end in self._ends.numpy():
+            yield os.fsdecode(bytes(text[start:end]))
+            start = end
 
     @property
     def nbytes(self) -> int:
@@ -62,26 +74,28 @@ def scan(folder: Path) -> NameIndex:
     Returns:
         Names relative to ``folder``.
     """
-    names: list[bytes] = []
-    suffixes = {suffix.encode() for suffix in SUFFIXES}
-    waiting = [(b"", frozenset[tuple[int, int]]())]
-    while waiting:
-        inside, above = waiting.pop()
-        here = os.path.join(os.fsencode(folder), inside)
-        status = os.stat(here)
-        if (identity := (status.st_dev, status.st_ino)) in above:
-            continue  # a link that leads back up
-        with os.scandir(here) as entries:
-            for entry in entries:
-                if entry.name.startswith(b"."):
-                    continue
-                name = os.path.join(inside, entry.name)
-                if entry.is_dir():
-                    waiting.append((name, above | {identity}))
-                elif os.path.splitext(entry.name)[1].lower() in suffixes:
-                    names.append(name)
-    names.sort()
-    return NameIndex(names)
+    return NameIndex(_walk(os.fsencode(folder), b"", frozenset()))
+
+
+def _walk(root: bytes, inside: bytes, above: frozenset[tuple[int, int]]) -> Iterator[bytes]:
+    here = os.path.join(root, inside)
+    status = os.stat(here)
+    if (identity := (status.st_dev, status.st_ino)) in above:
+        return  # a link that leads back up
+    found = []
+    with os.scandir(here) as entries:
+        for entry in entries:
+            if entry.name.startswith(b"."):
+                continue
+            if entry.is_dir():
+                found.append(entry.name + _SEPARATOR)  # so that sorting a folder at a time sorts whole paths
+            elif os.path.splitext(entry.name)[1].lower() in _SUFFIXES:
+                found.append(entry.name)
+    for name in sorted(found):
+        if name.endswith(_SEPARATOR):
+            yield from _walk(root, inside + name, above | {identity})
+        else:
+            yield inside + name
 
 
 def stem_of(name: str, side: str = "") -> str:
@@ -110,7 +124,7 @@ def match(a: NameIndex, b: NameIndex, what: str) -> tuple[NameIndex, NameIndex]:
             for x, y in pairwise(ordered):
                 if stem_of(x, side) == stem_of(y, side):
                     raise ValueError(f"{what}: {x} and {y} have the same stem; pairs are matched by it, rename one")
-        return NameIndex([os.fsencode(x) for x in ordered_a]), NameIndex([os.fsencode(y) for y in ordered_b])
+        return NameIndex(map(os.fsencode, ordered_a)), NameIndex(map(os.fsencode, ordered_b))
     stems_a, stems_b = {stem_of(x, "A") for x in a}, {stem_of(y, "B") for y in b}
     alone = [_some(f"only in {side}", stems) for side, stems in (("A", stems_a - stems_b), ("B", stems_b - stems_a))]
     doubled = len(a) - len(stems_a) + len(b) - len(stems_b)

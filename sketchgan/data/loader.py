@@ -1,6 +1,7 @@
 """Order and position of the training data, so that a resumed run sees exactly what an unbroken one would."""
 
 from collections.abc import Iterator
+from itertools import islice, repeat
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ class KeyedSampler(DistributedSampler):
 
     def __iter__(self) -> Iterator[Any]:
         start, self.skip = self.skip, 0
-        return iter([(self.epoch, index) for index in super().__iter__()][start:])
+        return zip(repeat(self.epoch), islice(super().__iter__(), start, None), strict=False)
 
 
 class ShareSampler(DistributedSampler):

@@ -115,7 +115,7 @@ GOOD = [
     (
         "colour_key.png",  # one colour is transparent
         lambda p: saved(Image.fromarray(RGB), p, transparency=tuple(map(int, RGB[0, 0]))),
-        np.where((RGB == RGB[0, 0]).all(-1, keepdims=True), 255, RGB),
+        np.where((RGB[0, 0] == RGB).all(-1, keepdims=True), 255, RGB),
         0,
     ),
     ("deep_grey.png", lambda p: saved(Image.fromarray(DEEP), p), DEEP / 257, 1e-3),
@@ -123,9 +123,7 @@ GOOD = [
     ("deep_rgb.png", lambda p: png(p, 16, 2, DEEP_RGB.astype(">u2").reshape(HEIGHT, -1)), DEEP_RGB / 257, 1e-3),
     (
         "deep_rgba.png",
-        lambda p: png(
-            p, 16, 6, np.dstack([DEEP_RGB, ALPHA.astype(np.uint16) * 257]).astype(">u2").reshape(HEIGHT, -1)
-        ),
+        lambda p: png(p, 16, 6, np.dstack([DEEP_RGB, ALPHA.astype(np.uint16) * 257]).astype(">u2").reshape(HEIGHT, -1)),
         on_white(DEEP_RGB / 257, ALPHA),
         1e-2,
     ),

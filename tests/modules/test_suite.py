@@ -16,7 +16,8 @@ from zoo import SIZE, ZOO, Entry
 
 import sketchgan
 from sketchgan import GANModule
-from sketchgan.callbacks import ImageMetrics, PredictionWriter, SampleGrid
+from sketchgan.callbacks import CollapseAlarm, ImageMetrics, PredictionWriter, SampleGrid, Speed
+from sketchgan.data import PictureFiles
 
 BATCHES = 5
 
@@ -132,7 +133,10 @@ def test_validation_does_not_move_training(entry):
     states = []
     for limit in (0, 2):
         module = fresh(entry)
-        trainer(limit_val_batches=limit, callbacks=[SampleGrid(), ImageMetrics()]).fit(module, entry.datamodule())
+        scores = ImageMetrics(("l1", "fid", "kid", "is", "accuracy"), features="openmoji", classifier="openmoji")
+        run = trainer(limit_val_batches=limit, callbacks=[SampleGrid(), scores, CollapseAlarm()])
+        run.fit(module, entry.datamodule())
+        assert ("val/is" in run.logged_metrics) == bool(limit)
         states.append(weights(module))
     assert same(*states) == []
 
@@ -262,6 +266,42 @@ def test_fp16_scaler(entry):
         module, entry.datamodule()
     )
     assert scaled == pytest.approx(Norms.seen, rel=0.2)  # and not 256 times as much
+
+
+def test_fused_clipped_and_scaled_is_refused(entry):
+    from lightning.pytorch.plugins import MixedPrecision
+
+    plugin = MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu"))
+    run = trainer(max_epochs=1, limit_val_batches=0, plugins=[plugin])
+    with pytest.raises(ValueError, match=r'cannot be clipped with fused=True and precision="16-mixed"'):
+        run.fit(fresh(entry, fused=True, clip_g=1.0, clip_d=1.0), entry.datamodule())
+    module = fresh(entry, fused=True, clip_g=1.0, clip_d=1.0)
+    trainer(max_epochs=1, limit_train_batches=1, limit_val_batches=0, precision="bf16-mixed").fit(
+        module, entry.datamodule()
+    )
+    assert all(p.isfinite().all() for p in module.parameters())
+
+
+def test_compiled_fused_and_channels_last(entry):
+    torch._dynamo.reset()
+    module = fresh(entry, fused=True)
+    before = weights(module)
+    speed = Speed(channels_last=True, compile=True, backend="aot_eager")
+    run = trainer(max_epochs=1, limit_train_batches=2, limit_val_batches=1, callbacks=[speed])
+    run.fit(module, entry.datamodule())
+    torch._dynamo.reset()
+    assert module.state_dict().keys() == before.keys()
+    assert [k for k, v in module.named_parameters() if torch.equal(v, before[k])] == []
+
+
+def test_pictures_of_any_size_are_translated_under_their_names(entry, tmp_path):
+    sizes = {"x/odd.png": (37, 53), "small.png": (3, 9)}
+    for name, size in sizes.items():
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise(size, 60).convert("RGB").save(tmp_path / "in" / name)
+    writer = PredictionWriter("out")
+    trainer(callbacks=[writer]).predict(fresh(entry), PictureFiles(["in"]), return_predictions=False)
+    assert {str(path.relative_to("out/fake_B")): Image.open(path).size for path in Path("out").rglob("*.png")} == sizes
 
 
 def test_clipping_limits_each_optimizer(entry):

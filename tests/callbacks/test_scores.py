@@ -1,0 +1,219 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from torch import nn
+from training import quiet_trainer
+
+from sketchgan import CycleGAN, Pix2Pix
+from sketchgan.callbacks import CollapseAlarm, ImageMetrics
+from sketchgan.data import OpenMoji
+from sketchgan.data.transforms import to_uint8
+from sketchgan.metrics import DistributionScores, feature_net
+from sketchgan.networks import PatchDiscriminator, ResnetGenerator, UNetGenerator
+
+ALL = ("l1", "psnr", "ssim", "fid", "kid", "is", "accuracy")
+
+
+def pix2pix():
+    torch.manual_seed(1)
+    return Pix2Pix(UNetGenerator(num_downs=5, ngf=2), PatchDiscriminator(6, ndf=2, n_layers=1))
+
+
+def cyclegan():
+    torch.manual_seed(1)
+    return CycleGAN(
+        *(ResnetGenerator(ngf=2, n_blocks=0) for _ in range(2)),
+        *(PatchDiscriminator(3, ndf=2, n_layers=1) for _ in range(2)),
+    )
+
+
+def openmoji(**kwargs):
+    return OpenMoji(**{"image_size": 32, "batch_size": 16, **kwargs})
+
+
+def metrics(scores=ALL, **kwargs):
+    return ImageMetrics(scores, **{"features": "openmoji", "classifier": "openmoji", **kwargs})
+
+
+def test_scores_of_sets_are_those_of_the_whole_set():
+    module, data = pix2pix(), openmoji()
+    logged = quiet_trainer(callbacks=[metrics()]).validate(module, data, verbose=False)[0]
+    net = feature_net("openmoji")
+    expected, right, count = DistributionScores(64, ("fid", "kid", "is")), 0, 0
+    with torch.no_grad():
+        for batch in data.val_dataloader():
+            made = net(to_uint8(module.eval().sample(batch)["fake_B"]))
+            expected.update(*made, real=False)
+            expected.update(*net(to_uint8(batch["B"])), real=True)
+            right += (made[1].argmax(1) == batch["A_label"]).sum().item()
+            count += len(batch["A"])
+    for name, value in expected.compute().items():
+        assert logged[f"val/{name}"] == pytest.approx(value.item(), rel=1e-5), name
+    assert count == 92
+    assert logged["val/accuracy"] == pytest.approx(right / count)
+
+
+def test_both_directions_of_a_cycle_are_scored():
+    logged = quiet_trainer(callbacks=[metrics()]).test(cyclegan(), openmoji(paired=False), verbose=False)[0]
+    sets = {f"test/{name}{side}" for name in ("fid", "kid", "is", "accuracy") for side in ("", "_a")}
+    assert logged.keys() == {"test/rec_a_l1", "test/rec_b_l1"} | sets
+    assert logged["test/fid"] != logged["test/fid_a"]
+
+
+def test_every_number_has_its_protocol_beside_it(tmp_path, caplog):
+    run = quiet_trainer(callbacks=[metrics(("l1", "fid", "accuracy"))], logger=CSVLogger(tmp_path))
+    with caplog.at_level("INFO"):
+        logged = run.validate(pix2pix(), openmoji(), verbose=False)[0]
+    lines = [json.loads(line) for line in Path(run.log_dir, "scores.jsonl").read_text().splitlines()]
+    by_score = {line["score"]: line for line in lines}
+    assert by_score.keys() == set(logged)
+    about = by_score["val/fid"]
+    assert about["value"] == pytest.approx(logged["val/fid"])
+    assert (about["made"], about["real"], about["pictures"]) == (92, 92, "8 bits, 32x32")
+    assert about["net"] == "openmoji classifier (not Inception), antialiased bilinear to 64x64"
+    assert "openmoji" in by_score["val/accuracy"]["net"]
+    said = [record.getMessage() for record in caplog.records if record.getMessage().startswith("val/fid")]
+    assert len(said) == 1
+    assert "made 92, real 92" in said[0]
+
+
+def test_neither_the_sanity_check_nor_repetition_bends_the_score():
+    """Real pictures are looked at once and every validation of the same network gives the same number."""
+
+    class Frozen(Pix2Pix):
+        def training_step(self, batch, batch_idx):
+            self.optimizers()[0].step()  # Lightning wants a step; the rate is 0
+
+    torch.manual_seed(1)
+    module = Frozen(UNetGenerator(num_downs=5, ngf=2), PatchDiscriminator(6, ndf=2, n_layers=1), lr=0.0)
+    seen = []
+
+    class Keep(ImageMetrics):
+        def on_validation_epoch_end(self, trainer, pl_module):
+            super().on_validation_epoch_end(trainer, pl_module)
+            if not trainer.sanity_checking:
+                seen.append((trainer.callback_metrics["val/fid"].item(), trainer.callback_metrics["val/kid"].item()))
+
+    looked = []
+    net = feature_net("openmoji")
+    net.register_forward_hook(lambda *_: looked.append(1))
+    data = openmoji(batch_size=46)
+    quiet_trainer(
+        callbacks=[Keep(("fid", "kid"), features=net)], max_epochs=3, limit_train_batches=1, num_sanity_val_steps=2
+    ).fit(module, data)
+    alone = quiet_trainer(callbacks=[metrics(("fid",))]).validate(module, data, verbose=False)[0]["val/fid"]
+    assert [fid for fid, _ in seen] == [pytest.approx(alone, rel=1e-5)] * 3
+    assert len({kid for _, kid in seen}) == 1
+    assert len(looked) == 3 * 2 + 2 + 1  # two batches made in each of three passes, two of real ones, the width
+
+
+def test_networks_and_real_pictures_stay_out_of_checkpoints(tmp_path):
+    sizes, keys = [], []
+    for callbacks in ([], [metrics()]):
+        module = pix2pix()
+        run = quiet_trainer(callbacks=callbacks, max_epochs=1, limit_train_batches=1)
+        run.fit(module, openmoji())
+        run.save_checkpoint("a.ckpt")
+        sizes.append((tmp_path / "a.ckpt").stat().st_size)
+        checkpoint = torch.load("a.ckpt", weights_only=True)
+        keys.append((set(checkpoint["state_dict"]), set(checkpoint["callbacks"])))
+    assert keys[0] == keys[1]
+    assert abs(sizes[0] - sizes[1]) < 64
+
+
+def test_best_checkpoint_by_a_score():
+    best = ModelCheckpoint("best", monitor="val/fid", mode="min", filename="{epoch}")
+    run = quiet_trainer(
+        callbacks=[metrics(("fid",)), best], max_epochs=3, limit_train_batches=3, enable_checkpointing=True
+    )
+    seen = []
+    module = pix2pix()
+    end = module.on_train_epoch_end
+
+    def remember():
+        seen.append(run.callback_metrics["val/fid"].item())
+        end()
+
+    module.on_train_epoch_end = remember
+    run.fit(module, openmoji())
+    assert best.best_model_score.item() == min(seen)
+    assert f"epoch={seen.index(min(seen))}" in best.best_model_path
+
+
+def test_features_are_float32_under_mixed_precision():
+    dtypes = set()
+
+    class Watch(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(3, 5)
+
+        def forward(self, x):
+            out = self.linear(x.float().mean((2, 3)))
+            dtypes.add(out.dtype)
+            return out
+
+    run = quiet_trainer(
+        callbacks=[ImageMetrics(("fid",), features=Watch())], precision="bf16-mixed", limit_val_batches=2
+    )
+    value = run.validate(pix2pix(), openmoji(), verbose=False)[0]["val/fid"]
+    assert dtypes == {torch.float32}
+    assert value != torch.tensor(value).bfloat16().item()
+
+
+def test_missing_weights_stop_the_run_before_training():
+    with pytest.raises(FileNotFoundError, match=r"no weights nowhere\.pth"):
+        quiet_trainer(callbacks=[ImageMetrics(("fid",), weights="nowhere.pth")], max_epochs=1).fit(
+            pix2pix(), openmoji()
+        )
+
+
+def test_a_single_picture_gives_no_fid_and_no_error():
+    run = quiet_trainer(callbacks=[metrics()], limit_val_batches=1)
+    logged = run.validate(pix2pix(), openmoji(batch_size=1), verbose=False)[0]
+    assert "val/l1" in logged
+    assert "val/fid" not in logged
+
+
+def test_settings_that_do_not_fit_say_so():
+    with pytest.raises(ValueError, match="unknown scores fod; there are l1, psnr"):
+        ImageMetrics(("fod",))
+    with pytest.raises(ValueError, match="say by which classifier"):
+        ImageMetrics(("accuracy",))
+
+    class Unlabelled(OpenMoji):
+        def dataset(self, split):
+            return [{"A": sample["A"], "B": sample["B"]} for sample in list(super().dataset(split))[:2]]
+
+    with pytest.raises(ValueError, match="an accuracy needs class labels in the batch"):
+        quiet_trainer(callbacks=[metrics()]).validate(pix2pix(), Unlabelled(image_size=32), verbose=False)
+
+
+class Constant(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.value = nn.Parameter(torch.zeros(3, 1, 1))
+
+    def forward(self, x):
+        return self.value.expand_as(x) + 0.01 * x
+
+
+def test_collapse_is_announced():
+    module = Pix2Pix(Constant(), PatchDiscriminator(6, ndf=2, n_layers=1))
+    with pytest.warns(UserWarning, match=r"mode collapse\? At epoch 0 the translations to B are nearly all the same"):
+        quiet_trainer(callbacks=[CollapseAlarm()]).validate(module, openmoji(), verbose=False)
+
+
+def test_no_collapse_no_alarm(recwarn):
+    module = Pix2Pix(nn.Conv2d(3, 3, 1), PatchDiscriminator(6, ndf=2, n_layers=1))
+    with torch.no_grad():
+        module.generator.weight.copy_(torch.eye(3)[..., None, None])
+    quiet_trainer(callbacks=[CollapseAlarm()]).validate(module, openmoji(batch_size=1), verbose=False)
+    assert not [w for w in recwarn if "mode collapse" in str(w.message)]
+    for wrong in ({"threshold": 0}, {"count": 1}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
+            CollapseAlarm(**wrong)

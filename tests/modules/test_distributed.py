@@ -1,0 +1,97 @@
+"""Two processes: as good as one, equal to each other, and able to resume. All modules run in one pair of processes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import seed_everything
+from two_processes import joint_batch, scores
+from zoo import ZOO
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two")
+    script = Path(__file__).with_name("two_processes.py")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", script, folder]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    run = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=240)
+    assert run.returncode == 0, run.stderr[-4000:]
+    return folder, [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+@pytest.fixture(params=ZOO)
+def name(request):
+    return request.param
+
+
+def differing(a, b):
+    assert a.keys() == b.keys()
+    return [key for key in a if not torch.equal(a[key], b[key])]
+
+
+def test_two_processes_train_as_one_does_on_the_joint_batch(results, name):
+    one = joint_batch(ZOO[name], 1)
+    for rank in results[1]:
+        two = rank[name]["joint"]
+        assert two.keys() == one.keys()
+        for key, value in one.items():
+            torch.testing.assert_close(two[key], value, rtol=0, atol=1e-9, msg=key)
+    seed_everything(1)
+    start = ZOO[name].cls(**ZOO[name].per_sample(), **ZOO[name].per_sample_settings)
+    moved = [(one[key] - value).abs().max().item() for key, value in start.named_parameters()]
+    assert sum(distance > 1e-4 for distance in moved) > len(moved) / 2
+
+
+def test_scores_are_those_of_one_process(results, name):
+    one = scores(ZOO[name], 1)
+    first, second = (rank[name]["scores"] for rank in results[1])
+    assert first == second
+    assert first.keys() == one.keys()
+    assert "val/fid" in one
+    for score, value in one.items():
+        assert first[score] == pytest.approx(value, rel=1e-4), score
+
+
+def test_processes_end_equal_batch_norm_included(results, name):
+    first, second = (rank[name]["training"] for rank in results[1])
+    differ = differing(first["unbroken"], second["unbroken"])
+    assert all("running_" in key for key in differ)  # after the last validation nothing has made them equal again
+    assert len(first["unbroken validated"]) == 2
+    for a, b in zip(first["unbroken validated"], second["unbroken validated"], strict=True):
+        assert differing(a, b) == []
+        assert any("running_mean" in key and value.abs().max() > 0 for key, value in a.items())
+
+
+def test_checkpoints_hold_the_mean_of_batch_norm(results, name):
+    folder, ranks = results
+    saved = torch.load(folder / f"{name}.ckpt", weights_only=True)["state_dict"]
+    first, second = (rank[name]["training"]["unbroken before saving"] for rank in ranks)
+    drifted = differing(first, second)
+    assert drifted
+    assert all("running_" in key for key in drifted)
+    for key, value in saved.items():
+        torch.testing.assert_close(value, (first[key] + second[key]) / 2 if key in drifted else first[key], msg=key)
+
+
+def test_resumes_exactly(results, name):
+    for rank in results[1]:
+        trained = rank[name]["training"]
+        assert differing(trained["unbroken"], trained["resumed"]) == []
+        for key, images in trained["unbroken pools"].items():
+            again = trained["resumed pools"][key]
+            assert len(images) == len(again) > 0
+            assert all(map(torch.equal, images, again))
+
+
+def test_pools_are_each_processs_own(results):
+    first, second = (rank["cyclegan"]["training"]["unbroken pools"]["pool_a"] for rank in results[1])
+    assert not all(map(torch.equal, first, second))
+
+
+def test_plain_ddp_is_refused_with_a_sentence(results, name):
+    for rank in results[1]:
+        assert 'use strategy="ddp_find_unused_parameters_true"' in rank[name]["refusal"]
