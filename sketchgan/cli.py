@@ -99,7 +99,7 @@ class SketchGANCLI(LightningCLI):
         grid = next(c for c in trainer.callbacks if isinstance(c, SampleGrid))
         scores = {k: v for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
         minutes, seconds = divmod(round(time.monotonic() - self.started), 60)
-        others = ", ".join(name for name in recipes() if name != self.run_name)
+        others = ", ".join(name for name in recipes() if name.endswith("-openmoji") and name != self.run_name)
         _say(
             f"Trained {type(self.model).__name__} in {minutes} min {seconds} s"
             + "".join(f", {name} {value:.4g}" for name, value in scores.items()),

@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 from lightning.pytorch import Trainer
+from PIL import Image
 
 import sketchgan
 from sketchgan import CycleGAN, GANModule, Pix2Pix
@@ -83,6 +84,47 @@ def test_another_network_and_loading(monkeypatch):
         Pix2Pix.load_from_checkpoint("swapped.ckpt")
 
 
+def test_own_pictures(monkeypatch):
+    for side in "AB":
+        for i in range(3):
+            path = Path("pictures", f"train{side}", f"{i}.png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.effect_noise((300, 280), 50).convert("RGB").save(path)
+    monkeypatch.setattr("sketchgan.modules.pix2pix.UNetGenerator", lambda: UNetGenerator(num_downs=8, ngf=1))
+    names = {"Trainer": QuickTrainer}
+    exec(block("python", "PairedFolders"), names)
+    assert names["data"].dataset("train")[(0, 0)]["A"].shape == (3, 256, 256)
+
+
+def test_scores(tmp_path):
+    names = {"Trainer": Trainer}
+    exec(block("python", "ImageMetrics"), names)
+    assert names["scores"].scores == ("l1", "ssim", "fid", "kid")
+    assert {names["scores"], names["best"]} <= set(names["trainer"].callbacks)
+
+
+def test_translation():
+    Path("drawings").mkdir()
+    Image.new("RGB", (30, 20)).save("drawings/a.png")
+    model = {"class_path": "Pix2Pix", "init_args": {}}
+    model["init_args"]["generator"] = {"class_path": "ResnetGenerator", "init_args": {"ngf": 2, "n_blocks": 1}}
+    config = {"model": model, "data": {"class_path": "OpenMoji", "init_args": {"image_size": 32, "batch_size": 2}}}
+    Path("tiny.yaml").write_text(yaml.safe_dump(config))
+    quick = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=1", "--trainer.accelerator=cpu"]
+    run(["fit", "--config=tiny.yaml", *quick, "--trainer.enable_progress_bar=false"]).trainer.save_checkpoint(
+        "last.ckpt"
+    )
+    exec(block("python", "translate("))
+    assert Image.open("translated/a.png").size == (30, 20)
+
+
+def test_speed(monkeypatch):
+    names = {"CycleGAN": CycleGAN, "Trainer": lambda **kwargs: Trainer(**kwargs, accelerator="cpu")}
+    exec(block("python", "Speed"), names)
+    assert names["model"].fused
+    assert names["trainer"].num_devices == 2
+
+
 def test_another_network_in_yaml():
     Path("own.yaml").write_text(block("yaml", "class_path"))
     assert yaml.safe_load(block("yaml", "class_path"))["model"]["init_args"]["lambda_l1"] == 50
@@ -94,5 +136,6 @@ def test_another_network_in_yaml():
 
 def test_every_python_block_is_run():
     held = ["trainer.fit", "class SmoothPix2Pix", "lambda_l1=50", "swapped.ckpt"]
+    held += ["PairedFolders", "ImageMetrics", "translate(", "Speed"]
     assert len(blocks("python")) == len(held)
     assert issubclass(CycleGAN, GANModule)

@@ -1,6 +1,7 @@
 """Scores of pictures, during validation and test."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -78,7 +79,7 @@ class ImageMetrics(Callback):
         self._metrics: dict[str, Metric] = {}  # of single pictures, by stage and score: "val/rec_a_l1"
         self._sets: dict[str, DistributionScores] = {}  # by stage and domain: "val/B"
         self._known: set[str] = set()  # those whose real pictures have been looked at
-        self._sizes: set[str] = set()
+        self._seen: Counter[str] = Counter()  # pictures of this pass, by metric, set, and size
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._begin()
@@ -105,6 +106,7 @@ class ImageMetrics(Callback):
         paired = getattr(getattr(trainer, "datamodule", None), "paired", True)
         with torch.autocast(pl_module.device.type, enabled=False):
             for score, made, true in self._comparisons(outputs, paired):
+                self._seen[f"{stage}/{score}"] += len(made)
                 self._metric(f"{stage}/{score}", pl_module.device).update(made, true)
             for target, origin in (("B", "A"), ("A", "B")):
                 if self._nets and f"fake_{target}" in outputs:
@@ -131,9 +133,10 @@ class ImageMetrics(Callback):
     ) -> None:
         """Show made pictures, and once the real ones, to the networks."""
         made, real = pictures[f"fake_{target}"], pictures.get(f"real_{target}")
-        self._sizes.add(f"{made.shape[-1]}x{made.shape[-2]}")
+        self._seen[f"{made.shape[-1]}x{made.shape[-2]}"] += len(made)
         seen = {net: net.to(device)(to_uint8(made)) for net in set(self._nets.values())}
         if net := self._nets.get("features"):
+            self._seen[f"{stage}/{target}"] += len(made)
             scores = self._set(f"{stage}/{target}", device)
             scores.update(seen[net][0], seen[net][1], real=False)
             if real is not None and f"{stage}/{target}" not in self._known:
@@ -145,7 +148,8 @@ class ImageMetrics(Callback):
                     "an accuracy needs class labels in the batch; use data with labels=True, or leave it out"
                 )
             found = seen[net][1].argmax(1) == labels
-            self._metric(f"{stage}/accuracy{_suffix(target)}", device).update(found.float())
+            self._seen[name := f"{stage}/accuracy{_suffix(target)}"] += len(made)
+            self._metric(name, device).update(found.float())
 
     def _set(self, name: str, device: torch.device) -> DistributionScores:
         if name not in self._sets:
@@ -179,25 +183,25 @@ class ImageMetrics(Callback):
         self._finish("test", trainer, pl_module)
 
     def _finish(self, stage: str, trainer: Trainer, pl_module: LightningModule) -> None:
-        device = pl_module.device
-        # A process may have had no picture of some kind; all must take part in every sum.
-        single, sets, sizes = _union([self._metrics, self._sets, self._sizes], stage, trainer)
+        seen = self._seen_by_all(trainer)
+        sizes = [name for name in seen if "/" not in name]
         lines: list[dict[str, Any]] = []
-        for name in single:
-            metric = self._metric(name, device)
-            lines.append({"score": name, "value": metric.compute(), **self._protocol(name, sizes)})
-            metric.reset()
-        for name in sets:
-            scores = self._set(name, device)
-            made, real = scores.counts()
-            for score, value in scores.compute().items():
-                full = f"{stage}/{score}{_suffix(name[-1])}"
-                counts = {"made": made} if score == "is" else {"made": made, "real": real}
-                lines.append({"score": full, "value": value, **self._protocol(full, sizes), **counts})
-            scores.reset()
-            if real:
-                self._known.add(name)
-        self._sizes = set()
+        for name, count in seen.items():
+            if name[-2:] in ("/A", "/B"):
+                scores = self._set(name, pl_module.device)
+                real = scores.counts()[1]
+                for score, value in scores.compute().items():
+                    full = f"{stage}/{score}{_suffix(name[-1])}"
+                    counts = {"made": count} if score == "is" else {"made": count, "real": real}
+                    lines.append({"score": full, "value": value, **self._protocol(full, sizes), **counts})
+                scores.reset()
+                if real:
+                    self._known.add(name)
+            elif "/" in name:
+                metric = self._metric(name, pl_module.device)
+                lines.append({"score": name, "value": metric.compute(), **self._protocol(name, sizes), "made": count})
+                metric.reset()
+        self._seen.clear()
         folder = trainer.log_dir  # asked for by all processes
         for line in lines:
             pl_module.log(line["score"], line["value"])
@@ -210,15 +214,23 @@ class ImageMetrics(Callback):
             with Path(folder, "scores.jsonl").open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(line) + "\n" for line in lines)
 
+    def _seen_by_all(self, trainer: Trainer) -> dict[str, int]:
+        """Counts of all processes: one may have had no picture of a kind, but must take part in every sum."""
+        parts: list[Any] = [self._seen]
+        if trainer.world_size > 1:
+            parts = [None] * trainer.world_size
+            torch.distributed.all_gather_object(parts, self._seen)
+        return dict(sorted(sum(parts, Counter()).items()))
+
     def _protocol(self, name: str, sizes: list[str]) -> dict[str, str]:
         """What must be said beside a number."""
         score = name.rpartition("/")[2].removesuffix("_a")
-        pictures = "8 bits, " + ", ".join(sizes[:3]) + (", …" if len(sizes) > 3 else "")
-        if score in _OF_SETS:
-            return {"net": self._nets["features"].protocol, "pictures": pictures}
-        if score == "accuracy":
-            return {"net": self._nets["classifier"].protocol, "pictures": pictures}
-        return {"net": f"LPIPS {self.lpips_net}"} if score == "lpips" else {}
+        if score == "lpips":
+            return {"net": f"LPIPS {self.lpips_net}"}
+        if score not in (*_OF_SETS, "accuracy"):
+            return {}
+        net = self._nets["features" if score in _OF_SETS else "classifier"]
+        return {"net": net.protocol, "pictures": "8 bits, " + ", ".join(sizes[:3]) + (", …" if len(sizes) > 3 else "")}
 
 
 def _rgb(pictures: Tensor) -> Tensor:
@@ -228,13 +240,3 @@ def _rgb(pictures: Tensor) -> Tensor:
 def _suffix(target: str) -> str:
     """Scores of translations to A are named so."""
     return "_a" if target == "A" else ""
-
-
-def _union(collections: list[Any], stage: str, trainer: Trainer) -> list[list[str]]:
-    """Sorted names of each collection (those of other stages left out), of all processes together."""
-    mine = [[name for name in names if "/" not in name or name.startswith(stage)] for names in collections]
-    parts: list[Any] = [mine]
-    if trainer.world_size > 1:
-        parts = [None] * trainer.world_size
-        torch.distributed.all_gather_object(parts, mine)
-    return [sorted({name for part in parts for name in part[i]}) for i in range(len(collections))]

@@ -200,6 +200,13 @@ class Folders(TranslationData):
             return self._found[split]
         folders = self._layout[split]
         names = [self._scan(folder) for folder in folders]
+        if self.labelled:
+            for folder, index in zip(folders, names, strict=True):
+                if unknown := {class_of(name, folder) for name in index} - set(self.classes):
+                    raise ValueError(
+                        f"{folder} has the class {sorted(unknown)[0]!r}, which training has not "
+                        f"({', '.join(self.classes)}); labels=True takes sub-folders as classes"
+                    )
         if self.paired and len(folders) == 2:
             names = list(match(names[0], names[1], f"{folders[0]} and {folders[1]}"))
         if self.paired:

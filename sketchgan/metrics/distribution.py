@@ -54,6 +54,8 @@ class DistributionScores:
         self._made, self._real = SumMetric(), SumMetric()
         for metric in (*self._metrics.values(), self._made, self._real):
             metric.to(device)
+        for count in (self._made, self._real):
+            count.update(0)  # or a process without pictures is warned of it
 
     def update(self, features: Tensor, logits: Tensor, real: bool) -> None:
         """Add pictures.
@@ -95,6 +97,7 @@ class DistributionScores:
     def reset(self) -> None:
         """Forget the made pictures; the real ones stay the same from validation to validation."""
         self._made.reset()
+        self._made.update(0)
         for metric in self._metrics.values():
             metric.reset()
 

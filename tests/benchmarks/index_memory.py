@@ -75,9 +75,7 @@ def main() -> None:
         few = scan(Path(root, "B"))
         before, start = peak(), time.perf_counter()
         match(few, few, "benchmark")
-        print(
-            f"match of {len(few):,} pairs: {time.perf_counter() - start:.1f} s, peak {max(0, peak() - before):,} bytes more"
-        )
+        print(f"match of {len(few):,} pairs: {time.perf_counter() - start:.1f} s, {peak() - before:,} bytes more")
 
 
 if __name__ == "__main__":

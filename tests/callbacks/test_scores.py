@@ -76,6 +76,7 @@ def test_every_number_has_its_protocol_beside_it(tmp_path, caplog):
     assert (about["made"], about["real"], about["pictures"]) == (92, 92, "8 bits, 32x32")
     assert about["net"] == "openmoji classifier (not Inception), antialiased bilinear to 64x64"
     assert "openmoji" in by_score["val/accuracy"]["net"]
+    assert by_score["val/accuracy"]["made"] == by_score["val/l1"]["made"] == 92
     said = [record.getMessage() for record in caplog.records if record.getMessage().startswith("val/fid")]
     assert len(said) == 1
     assert "made 92, real 92" in said[0]

@@ -160,6 +160,11 @@ def test_sub_folders_are_labels_only_when_wanted(tmp_path):
     batch = next(iter(UnpairedFolders(tmp_path, labels=True, eval_batch_size=2, **SMALL).val_dataloader()))
     assert batch["A_label"].tolist() == [0, 1]
     assert batch["A_label"].dtype == torch.int64
+    picture(tmp_path / "valA" / "unicorns" / "1.png")
+    with pytest.raises(
+        ValueError, match=r"valA has the class 'unicorns', which training has not \(cats, dogs, zebras\)"
+    ):
+        UnpairedFolders(tmp_path, labels=True, **SMALL).dataset("val")
     picture(tmp_path / "trainA" / "stray.png")
     with pytest.raises(ValueError, match=r"stray\.png is in no sub-folder; with labels=True every picture lies in"):
         UnpairedFolders(tmp_path, labels=True, **SMALL).dataset("train")
