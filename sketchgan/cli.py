@@ -13,7 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from sketchgan.callbacks import CollapseAlarm, GracefulStop, ImageMetrics, PredictionWriter, SampleGrid
+from sketchgan.callbacks import CollapseAlarm, GracefulStop, ImageMetrics, PredictionWriter, SampleGrid, Speed
 from sketchgan.data import TranslationData, combine_pairs
 from sketchgan.inference import translate
 from sketchgan.modules import GANModule
@@ -61,9 +61,10 @@ class SketchGANCLI(LightningCLI):
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(ImageMetrics, "metrics")
         parser.add_lightning_class_args(SampleGrid, "samples")
+        parser.add_lightning_class_args(Speed, "speed")
         parser.add_lightning_class_args(PredictionWriter, "predictions")
         # Not Lightning's "{step}", which counts the steps of every optimizer.
-        parser.set_defaults({"checkpoint.filename": "{epoch:03d}"})
+        parser.set_defaults({"checkpoint.filename": "{epoch:03d}", "speed.channels_last": False})
 
     def before_instantiate_classes(self) -> None:
         self.started = time.monotonic()

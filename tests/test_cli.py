@@ -7,6 +7,7 @@ import yaml
 
 import sketchgan
 from sketchgan import CycleGAN, GANModule, Pix2Pix
+from sketchgan.callbacks import Speed
 from sketchgan.cli import MAIN_JOB, _complete, main, run
 from sketchgan.recipes import find_recipe, recipes
 
@@ -124,6 +125,17 @@ def test_other_subcommands_find_the_configuration_beside_the_checkpoint(tiny, ca
     assert len(list(Path("runs/tiny/version_3/predictions/fake_B").glob("*.png"))) == 4
     cli = run(["fit", f"--ckpt_path={checkpoint}", *QUIET, "--trainer.max_epochs=2"])
     assert cli.model.batches_seen == 4
+
+
+def test_speed_is_a_flag(tiny):
+    speed = ["--speed.compile=true", "--speed.backend=aot_eager", "--speed.channels_last=auto"]
+    cli = run(["fit", "--config", tiny, *QUIET, *speed, "--model.init_args.fused=true"])
+    assert cli.trainer.optimizers[0].param_groups[0]["fused"]
+    assert {
+        type(network).__name__
+        for network in next(callback for callback in cli.trainer.callbacks if isinstance(callback, Speed))._compiled
+    } == {"ResnetGenerator", "PatchDiscriminator"}
+    torch._dynamo.reset()
 
 
 def test_swapped_generator_in_yaml_reloads(tiny):

@@ -38,6 +38,7 @@ class Speed(Callback):
         self.compile = compile
         self.backend = backend
         self.mode = mode
+        self._compiled: set[nn.Module] = set()  # validation and test set up again
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         changed = []
@@ -47,13 +48,13 @@ class Speed(Callback):
             if self.channels_last is True or (self.channels_last == "auto" and not _normalises_instances(network)):
                 network.to(memory_format=torch.channels_last)
                 changed.append(name)
-            if self.compile:
+            if self.compile and network not in self._compiled:
                 # In place: assigning torch.compile(network) would rename every weight to _orig_mod.….
                 options: dict[str, Any] = {"backend": self.backend, "mode": self.mode}
                 network.compile(**options)
-        rank_zero_info(
-            f"channels_last: {', '.join(changed) or 'no network'}; " + ("compiled" if self.compile else "not compiled")
-        )
+                self._compiled.add(network)
+        if changed and stage == "fit":
+            rank_zero_info(f"channels_last: {', '.join(changed)}")
 
 
 def _normalises_instances(network: nn.Module) -> bool:
