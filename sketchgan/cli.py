@@ -68,6 +68,8 @@ class SketchGANCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         self.started = time.monotonic()
+        if self.subcommand == "predict":
+            self.config.predict.return_predictions = False  # they are written, and would fill the memory
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         # Not put into the configuration, which another run may start from: every run has a folder of its own.

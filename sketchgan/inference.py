@@ -39,8 +39,8 @@ def translate(
         out: folder to write to.
         direction: "BtoA" for modules that translate both ways.
         preprocess: "native" keeps the size (reflected at the edges to what the network takes, and cropped back);
-            "official" does what the official test script does: the training data's resizing, and bytes cut off instead
-            of rounded.
+            "official" does what the official test script does: the data's resizing for evaluation (see
+            `Preprocess.for_evaluation`), and bytes cut off instead of rounded.
         batch_size: pictures at a time; more than one needs pictures of one size.
         num_workers: loader processes.
         accelerator: of the ``Trainer``.
@@ -52,12 +52,19 @@ def translate(
 
     Raises:
         FileNotFoundError: if the checkpoint or an input is missing.
-        ValueError: if the checkpoint does not fit, or the module does not translate in that direction.
+        ValueError: if the checkpoint does not fit, the module does not translate in that direction, or ``out`` is a
+            folder of inputs.
     """
     if direction not in ("AtoB", "BtoA"):
         raise ValueError(f'direction must be "AtoB" or "BtoA", got {direction!r}')
     if preprocess not in ("native", "official"):
         raise ValueError(f'preprocess must be "native" or "official", got {preprocess!r}')
+    for path in map(Path, inputs):
+        folder = path if path.is_dir() else path.parent
+        if Path(out).resolve() == folder.resolve() or (
+            path.is_dir() and Path(out).resolve().is_relative_to(folder.resolve())
+        ):
+            raise ValueError(f"{out} is where {path} is, and inputs could be overwritten; write to a folder of its own")
     module = load(checkpoint)
     if direction not in module.directions:
         raise ValueError(f"{type(module).__name__} translates {' and '.join(module.directions)}, not {direction}")

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -136,8 +137,37 @@ def test_single_files_and_names_that_differ_in_the_suffix(checkpoints, inputs):
     Image.open("in/a.png").save("in/a.bmp")
     translate(f"{checkpoints}/cyclegan.ckpt", ["in/a.bmp", "in/a.png"], "out", accelerator="cpu")
     files = written("out")
-    assert files.keys() == {"a.png", "a.png.png"}
-    assert files["a.png"] == files["a.png.png"]
+    assert files.keys() == {"a.bmp.png", "a.png.png"}
+    assert files["a.bmp.png"] == files["a.png.png"]
+
+
+def test_inputs_are_never_overwritten_and_names_never_meet(checkpoints, inputs):
+    checkpoint = f"{checkpoints}/cyclegan.ckpt"
+    before = written(inputs)
+    for given, out in (([inputs], inputs), ([inputs], f"{inputs}/out"), (["in/a.png"], "in")):
+        with pytest.raises(ValueError, match="inputs could be overwritten; write to a folder of its own"):
+            translate(checkpoint, given, out, accelerator="cpu")
+    assert written(inputs) == before
+    for name in ("x.bmp", "x.gif", "y.png"):
+        Path("other").mkdir(exist_ok=True)
+        Image.new("RGB", (9, 9)).save(Path("other", name))
+    Image.new("RGB", (9, 9)).save("in/y.png")
+    with pytest.raises(ValueError, match=r"in/y\.png and other/y\.png would be written under one name"):
+        translate(checkpoint, [inputs, "other"], "out", accelerator="cpu")
+    Image.new("RGB", (9, 9)).save("other/x.gif.png")
+    with pytest.raises(ValueError, match=r"x\.gif is the name of a file, and of another without its suffix"):
+        translate(checkpoint, ["other"], "out", accelerator="cpu")
+    assert not Path("out").exists()
+
+
+def test_names_that_are_no_utf8(checkpoints):
+    Path("in").mkdir()
+    name = os.fsdecode(b"caf\xe9.png")
+    Image.new("RGB", (9, 9)).save(Path("in", name))
+    translate(f"{checkpoints}/pix2pix.ckpt", ["in"], "out", accelerator="cpu")
+    translate(f"{checkpoints}/pix2pix.ckpt", [f"in/{name}"], "again", accelerator="cpu")
+    assert written("out") == written("again")
+    assert list(written("out")) == [name]
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_translated(checkpoints, inputs):

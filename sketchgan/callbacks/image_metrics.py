@@ -31,8 +31,9 @@ class ImageMetrics(Callback):
     1606.03498), and for modules with both ways, translations to A with all of A: ``val/fid_a``, ….
     ``val/accuracy`` is the share of translations in which a classifier finds the class of the picture they came from.
 
-    L1, PSNR (decibels) and SSIM are taken of pictures clamped and scaled to [0, 1], the others of the 8-bit pictures
-    that would be saved. Scores are computed in float32, skipped in the sanity check and equal on all processes. The
+    L1, PSNR (decibels, the mean over pictures), SSIM and LPIPS are taken of pictures clamped and scaled to [0, 1], the
+    others of the 8-bit pictures that would be saved. Scores are computed in float32 and equal on all processes; the
+    sanity check tries them, and leaves no trace in them. The
     networks are no part of the module and of its checkpoints. Real pictures are looked at in the first validation only.
     Every pass appends its scores with counts, picture size, network and resize filter to ``scores.jsonl`` beside the
     logs. To keep the best epoch, let ``ModelCheckpoint`` monitor one of the names.
@@ -80,9 +81,15 @@ class ImageMetrics(Callback):
         self._sets: dict[str, DistributionScores] = {}  # by stage and domain: "val/B"
         self._known: set[str] = set()  # those whose real pictures have been looked at
         self._seen: Counter[str] = Counter()  # pictures of this pass, by metric, set, and size
+        if self._lpips is not None:
+            self._lpips.reset()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._begin()
+        if stage == "predict":
+            return
+        if "accuracy" in self.scores and getattr(getattr(trainer, "datamodule", None), "labelled", True) is False:
+            raise ValueError("an accuracy needs class labels; use data with labels=True, or leave it out of the scores")
         if set(_OF_SETS) & set(self.scores) and "features" not in self._nets:
             self._nets["features"] = feature_net(self.features, self.weights)
         if "accuracy" in self.scores and "classifier" not in self._nets:
@@ -100,10 +107,11 @@ class ImageMetrics(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        if trainer.sanity_checking:
-            return
         stage = "test" if trainer.testing else "val"
         paired = getattr(getattr(trainer, "datamodule", None), "paired", True)
+        for name in ("fake_B", "fake_A"):
+            if name in outputs:
+                self._seen["{3}x{2}".format(*outputs[name].shape)] += len(outputs[name])
         with torch.autocast(pl_module.device.type, enabled=False):
             for score, made, true in self._comparisons(outputs, paired):
                 self._seen[f"{stage}/{score}"] += len(made)
@@ -133,7 +141,6 @@ class ImageMetrics(Callback):
     ) -> None:
         """Show made pictures, and once the real ones, to the networks."""
         made, real = pictures[f"fake_{target}"], pictures.get(f"real_{target}")
-        self._seen[f"{made.shape[-1]}x{made.shape[-2]}"] += len(made)
         seen = {net: net.to(device)(to_uint8(made)) for net in set(self._nets.values())}
         if net := self._nets.get("features"):
             self._seen[f"{stage}/{target}"] += len(made)
@@ -154,7 +161,7 @@ class ImageMetrics(Callback):
     def _set(self, name: str, device: torch.device) -> DistributionScores:
         if name not in self._sets:
             scores: Any = [score for score in self.scores if score in _OF_SETS]
-            self._sets[name] = DistributionScores(self._nets["features"].num_features, scores, device)
+            self._sets[name] = DistributionScores(self._nets["features"].widths, scores, device)
         return self._sets[name]
 
     def _metric(self, name: str, device: torch.device) -> Metric:
@@ -165,7 +172,7 @@ class ImageMetrics(Callback):
             score = name.rpartition("/")[2]
             metric: Metric
             if score == "psnr":
-                metric = PeakSignalNoiseRatio(data_range=1.0)
+                metric = PeakSignalNoiseRatio(data_range=1.0, dim=(1, 2, 3))
             elif score == "ssim":
                 metric = StructuralSimilarityIndexMeasure(data_range=1.0)
             elif score == "lpips":
@@ -176,7 +183,9 @@ class ImageMetrics(Callback):
         return self._metrics[name]
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not trainer.sanity_checking:
+        if trainer.sanity_checking:
+            self._begin()  # all that could fail has been tried; its numbers are of no use
+        else:
             self._finish("val", trainer, pl_module)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -225,12 +234,11 @@ class ImageMetrics(Callback):
     def _protocol(self, name: str, sizes: list[str]) -> dict[str, str]:
         """What must be said beside a number."""
         score = name.rpartition("/")[2].removesuffix("_a")
-        if score == "lpips":
-            return {"net": f"LPIPS {self.lpips_net}"}
-        if score not in (*_OF_SETS, "accuracy"):
-            return {}
-        net = self._nets["features" if score in _OF_SETS else "classifier"]
-        return {"net": net.protocol, "pictures": "8 bits, " + ", ".join(sizes[:3]) + (", …" if len(sizes) > 3 else "")}
+        size = ", ".join(sizes[:3]) + (", …" if len(sizes) > 3 else "")
+        if score in (*_OF_SETS, "accuracy"):
+            net = self._nets["features" if score in _OF_SETS else "classifier"]
+            return {"net": net.protocol, "pictures": f"8 bits, {size}"}
+        return ({"net": f"LPIPS {self.lpips_net}"} if score == "lpips" else {}) | {"pictures": size}
 
 
 def _rgb(pictures: Tensor) -> Tensor:

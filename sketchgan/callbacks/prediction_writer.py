@@ -8,7 +8,7 @@ import numpy as np
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
-from torchvision.io import write_png
+from torchvision.io import encode_png
 
 from sketchgan.data.transforms import to_uint8
 
@@ -17,8 +17,8 @@ class PredictionWriter(BasePredictionWriter):
     """Write predicted pictures under their input's own name and sub-folder, a folder per kind.
 
     Writes ``<folder>/fake_B/<name of A>.png`` and, for modules that translate both ways, ``<folder>/fake_A/…``.
-    Pictures of one or three channels become PNG, others ``.npy`` ``(H, W, C)`` in [0, 1]. Where two inputs differ only
-    in their suffix, the second keeps it: ``x.png``, ``x.jpg.png``.
+    Pictures of one or three channels become PNG, others ``.npy`` ``(H, W, C)`` in [0, 1]. Our folder data modules give
+    inputs that differ only in their suffix names that keep it: ``x.png.png``, ``x.jpg.png``.
 
     Args:
         folder: where to write; by default ``predictions`` beside the logs.
@@ -32,11 +32,9 @@ class PredictionWriter(BasePredictionWriter):
         self.only = only
         self.truncate = truncate
         self.written: Path | None = None
-        self._origins: dict[Path, str] = {}
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.written = Path(self.folder or Path(trainer.log_dir or trainer.default_root_dir) / "predictions")
-        self._origins = {}
 
     def write_on_batch_end(
         self,
@@ -54,23 +52,20 @@ class PredictionWriter(BasePredictionWriter):
             images = prediction[made]
             indices = batch_indices or range(batch_idx * len(images), (batch_idx + 1) * len(images))
             names = batch.get(f"{source}_path") or [f"{index:06d}.png" for index in indices]
-            for image, name in zip(images, names, strict=False):
+            for image, name in zip(images, names, strict=True):
                 _save(image, self._target(made, name), self.truncate)
 
     def _target(self, made: str, name: str) -> Path:
         """Where the translation of a file belongs, without a suffix; never outside the folder."""
         assert self.written is not None
         folder = self.written if self.only else self.written / made
-        path = folder.joinpath(*(part for part in PurePath(name).parts if part not in ("..", PurePath(name).anchor)))
-        target = path.with_suffix("")
-        if self._origins.setdefault(target, name) != name:
-            target = path
-        return target
+        parts = (part for part in PurePath(name).parts if part not in ("..", PurePath(name).anchor))
+        return folder.joinpath(*parts).with_suffix("")
 
 
 def _save(image: Tensor, target: Path, truncate: bool) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if len(image) in (1, 3):
-        write_png(to_uint8(image, truncate).cpu(), f"{target}.png")
+        Path(f"{target}.png").write_bytes(encode_png(to_uint8(image, truncate).cpu()).numpy().tobytes())
     else:
         np.save(f"{target}.npy", (image.float() / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).cpu().numpy())

@@ -74,7 +74,7 @@ def draw_grid(rows: dict[str, list[Tensor]], gap: int = 2) -> Image.Image:
     """Draw named rows of pictures.
 
     Args:
-        rows: per name, pictures ``(1 or 3, H, W)`` of one size, uint8.
+        rows: per name, pictures ``(C, H, W)``, uint8; of more than three channels, the first three are drawn.
         gap: pixels between pictures.
 
     Returns:
@@ -88,6 +88,7 @@ def draw_grid(rows: dict[str, list[Tensor]], gap: int = 2) -> Image.Image:
     for y, (name, pictures) in enumerate(rows.items()):
         pen.text((4, y * (height + gap) + height // 2 - 6), name, fill="white")
         for x, picture in enumerate(pictures):
-            pixels = picture.expand(3, -1, -1).permute(1, 2, 0).numpy()
+            drawn = picture[:3] if len(picture) >= 3 else picture[:1]
+            pixels = drawn.expand(3, -1, -1).permute(1, 2, 0).numpy()
             grid.paste(Image.fromarray(pixels), (_MARGIN + x * (width + gap), y * (height + gap)))
     return grid

@@ -82,6 +82,12 @@ class TranslationData(LightningDataModule):
 
     def _eval_loader(self, split: Split) -> DataLoader:
         dataset = self.dataset(split)
+        world, _ = self._world()
+        if len(dataset) < world:  # type: ignore[arg-type]
+            raise ValueError(
+                f"{len(dataset)} {split} samples cannot be shared by {world} processes; "  # type: ignore[arg-type]
+                "use fewer devices, or hold out more pictures"
+            )
         # A generator of its own: a loader draws one number per pass, and validation must not move training.
         own = torch.Generator().manual_seed(0)
         sampler = ShareSampler(dataset, *self._world())

@@ -1,6 +1,9 @@
 """Pictures to translate, wherever they are."""
 
 import functools
+import os
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +13,7 @@ from torch.utils.data import ConcatDataset, Dataset
 from sketchgan.data.base import Split, TranslationData
 from sketchgan.data.index import NameIndex, scan
 from sketchgan.data.pictures import MAX_PIXELS, ValueRange, read_picture
-from sketchgan.data.source import PictureSet, Source, leave_out
+from sketchgan.data.source import PictureSet, Source, doubled_names, leave_out
 from sketchgan.data.transforms import Preprocess
 
 
@@ -35,6 +38,7 @@ class PictureFiles(TranslationData):
 
     Raises:
         FileNotFoundError: if an input does not exist, or a folder holds no picture.
+        ValueError: if files of two inputs have the same name.
         PictureError: if no input can be read.
     """
 
@@ -63,11 +67,13 @@ class PictureFiles(TranslationData):
         for path in self.inputs:
             if not path.exists():
                 raise FileNotFoundError(f"no file or folder {path}")
-            folder, names = (path, scan(path)) if path.is_dir() else (path.parent, NameIndex([path.name.encode()]))
+            folder, names = (path, scan(path)) if path.is_dir() else (path.parent, NameIndex([os.fsencode(path.name)]))
             if not len(names):
                 raise FileNotFoundError(f"no pictures in {path} (jpg, png, tif, webp, npy and others are looked for)")
             entries = torch.arange(len(names))
             sources.append(Source((folder,), (names,), entries, self.read, (self.channels,), self.preprocess))
+        doubled = self._doubled(sources)
+        sources = [replace(source, doubled=doubled) for source in sources]
         # An unreadable file must not cost the others their translation, nor go unnoticed.
         bad = [source.find_bad(self._world()) for source in sources]
         self.skipped = [message for found in bad for message in found.values()]
@@ -78,6 +84,15 @@ class PictureFiles(TranslationData):
             if not (several and len(found) == len(source))
         ]
         return ConcatDataset([PictureSet([((self.side,), source)], self.preprocess) for source in readable])
+
+    def _doubled(self, sources: list[Source]) -> frozenset[str]:
+        """Names that keep their suffix when written; two inputs must not have a file of the same name."""
+        names = [name for source in sources for name in source.names[0]]
+        if len(set(names)) < len(names):
+            (name, _), *_ = Counter(names).most_common(1)
+            places = [str(source.folders[0] / name) for source in sources if (source.folders[0] / name).exists()]
+            raise ValueError(f"{' and '.join(places)} would be written under one name; translate them separately")
+        return doubled_names(names)
 
     def dataset(self, split: Split) -> Dataset:
         if split != "test":

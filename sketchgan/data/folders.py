@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from sketchgan.data.base import Split, TranslationData
 from sketchgan.data.index import NameIndex, match, scan
 from sketchgan.data.pictures import MAX_PIXELS, ValueRange, read_picture
-from sketchgan.data.source import OnBadImage, PictureSet, SidesOf, Source, class_of, leave_out
+from sketchgan.data.source import OnBadImage, PictureSet, SidesOf, Source, class_of, doubled_names, leave_out
 from sketchgan.data.transforms import Preprocess, PreprocessMode
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -120,10 +120,11 @@ class Folders(TranslationData):
         if split not in self._datasets:
             training = split == "train"
             preprocess = self.preprocess if training else self.eval_preprocess
-            sources = [
-                (sides, self._usable(split, replace(source, preprocess=preprocess)))
-                for sides, source in self._sources(split)
-            ]
+            sources = []
+            for sides, source in self._sources(split):
+                doubled = frozenset() if training else doubled_names(source.names[0])
+                source = replace(source, preprocess=preprocess, doubled=doubled)
+                sources.append((sides, self._usable(split, source)))
             self._datasets[split] = PictureSet(sources, preprocess, training, self.seed)
         return self._datasets[split]
 
@@ -190,6 +191,8 @@ class Folders(TranslationData):
                 + f"{hint}; it holds {', '.join(inside) or 'nothing'}"
             )
         (layout,) = found.values()
+        if self.paired and any(len(folders) == 1 and _splits_sides(*folders) for folders in layout.values()):
+            raise ValueError(f"{root} has train/A and train/B; move them to A/train and B/train")
         for folder in (folder for folders in layout.values() for folder in folders):
             if not folder.is_dir():
                 raise FileNotFoundError(f"no folder {folder}, though its counterpart is there; both must be")
@@ -247,6 +250,10 @@ class Folders(TranslationData):
         split = next(split for split in SPLITS if split in self._layout)
         folders = self._layout[split]
         return tuple(sorted({class_of(name, folder) for folder in folders for name in self._scan(folder)}))
+
+
+def _splits_sides(folder: Path) -> bool:
+    return (folder / "A").is_dir() and (folder / "B").is_dir()
 
 
 class PairedFolders(Folders):

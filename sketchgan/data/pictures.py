@@ -12,6 +12,8 @@ from torch import Tensor
 from sketchgan.data.transforms import Picture
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".npy"})
+# Not Pillow's whole list: PostScript, for one, would be handed to an interpreter.
+FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF")
 MAX_PIXELS = 89_478_485  # Pillow's own limit, a quarter of a gigabyte of RGB
 
 ValueRange = tuple[float, float]
@@ -35,7 +37,8 @@ def read_picture(
         path: a file with one of `SUFFIXES`.
         value_range: what 0 and 1 stand for in pictures that are not of 8 bits, for instance (0, 4095).
         alpha: keep transparency as a fourth channel.
-        max_pixels: larger pictures are refused before they are unpacked.
+        max_pixels: larger pictures are refused before they are unpacked; beyond twice its default, raise
+            ``PIL.Image.MAX_IMAGE_PIXELS`` too.
 
     Returns:
         A Pillow picture, or a float tensor ``(C, H, W)`` in [0, 1].
@@ -52,12 +55,16 @@ def read_picture(
         return _read_image(path, value_range, alpha, max_pixels)
     except PictureError as error:
         raise PictureError(f"{path} {error}") from None
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"{path} may be a decompression bomb: {error}") from None
     except Exception as error:  # decoders fail in every way on broken files
         raise PictureError(f"{path} cannot be read as a picture: {type(error).__name__}: {error}") from error
 
 
 def with_channels(picture: Picture, channels: int) -> Picture:
     """Convert to a number of channels: grey to colour by repetition, colour to grey by luma (0.299, 0.587, 0.114).
+
+    Four are colour and opacity, which is full where there was none.
 
     Raises:
         PictureError: for any other change.
@@ -72,6 +79,8 @@ def with_channels(picture: Picture, channels: int) -> Picture:
     have = len(picture)
     if have == channels:
         return picture
+    if have in (1, 3) and channels == 4:
+        return torch.cat([picture.expand(3, -1, -1), torch.ones_like(picture[:1])])
     if have == 1:
         return picture.expand(channels, -1, -1)
     if have == 3 and channels == 1:
@@ -80,19 +89,22 @@ def with_channels(picture: Picture, channels: int) -> Picture:
 
 
 def _read_image(path: Path, value_range: ValueRange | None, alpha: bool, max_pixels: int) -> Picture:
-    with Image.open(path) as image:
+    # Through a handle: opened by path, Pillow maps uncompressed TIFFs into memory, and scrambles rotated ones.
+    with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
         _check_pixels(*image.size, max_pixels)
         if _is_deep_png(image):
             return _read_deep_png(path, alpha)
         mode = image.mode
         image.load()
         upright = ImageOps.exif_transpose(image)
+        if image.format == "PPM" and mode == "I":
+            return _scaled(np.asarray(upright), (0, 65535))  # Pillow has scaled it to that
         if mode.startswith("I;16") or (mode == "I" and image.format == "PNG"):
             return _scaled(np.asarray(upright), value_range or (0, 65535))
         if mode in ("I", "F"):
             return _scaled(np.asarray(upright), value_range)
-        if upright.has_transparency_data:
-            upright = upright.convert("RGBA")
+        if upright.has_transparency_data or mode in ("La", "RGBa"):
+            upright = upright.convert("LA" if mode == "La" else "RGBA").convert("RGBA")
             return upright if alpha else _on_white(upright)
         return upright.convert("L" if mode in ("1", "L") else "RGB")
 
@@ -113,10 +125,10 @@ def _read_deep_png(path: Path, alpha: bool) -> Tensor:
 
     data = torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
     picture = decode_image(data, ImageReadMode.UNCHANGED, apply_exif_orientation=True).float() / 65535
-    if len(picture) in (1, 3) or (alpha and len(picture) == 4):
+    if len(picture) in (1, 3):
         return picture
     colour, opacity = picture[:-1], picture[-1:]
-    return colour * opacity + (1 - opacity)
+    return torch.cat([colour.expand(3, -1, -1), opacity]) if alpha else colour * opacity + (1 - opacity)
 
 
 def _read_array(path: Path, value_range: ValueRange | None, max_pixels: int) -> Picture:
@@ -124,7 +136,7 @@ def _read_array(path: Path, value_range: ValueRange | None, max_pixels: int) -> 
     if array.ndim not in (2, 3) or 0 in array.shape:
         raise PictureError(f"has the shape {array.shape}; a picture is (H, W) or (H, W, C)")
     _check_pixels(array.shape[1], array.shape[0], max_pixels)
-    if array.ndim == 3 and array.shape[2] > 32 and array.shape[0] <= 32:
+    if array.ndim == 3 and array.shape[2] > 32 and array.shape[0] <= 4:
         raise PictureError(f"has the shape {array.shape}; channels come last, (H, W, C)")
     if array.dtype == np.bool_:
         value_range = (0, 1)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as F
 
-from sketchgan.data.index import NameIndex
+from sketchgan.data.index import NameIndex, stem_of
 from sketchgan.data.pictures import PictureError, with_channels
 from sketchgan.data.transforms import Picture, Preprocess, size_of
 
@@ -33,6 +33,7 @@ class Source:
         channels: of the one or two pictures of an entry.
         preprocess: what will be done with them; here only asked whether they are large enough.
         classes: sub-folders that are labels, if they are.
+        doubled: names without suffix that several files have; see ``written``.
     """
 
     folders: tuple[Path, ...]
@@ -42,6 +43,7 @@ class Source:
     channels: tuple[int, ...]
     preprocess: Preprocess
     classes: tuple[str, ...] = ()
+    doubled: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -49,6 +51,11 @@ class Source:
     def name(self, index: int, side: int = 0) -> str:
         """Of one file of an entry, relative to its folder."""
         return self.names[side % len(self.names)][int(self.entries[index])]
+
+    def written(self, index: int, side: int = 0) -> str:
+        """The name that its translation is written under once the suffix is replaced: that of no other file."""
+        name = self.name(index, side)
+        return f"{name}.png" if stem_of(name) in self.doubled else name
 
     def label(self, index: int) -> int:
         """Number of the entry's class."""
@@ -64,6 +71,8 @@ class Source:
         pictures = [self.read(path) for path in paths]
         if len(pictures) < len(self.channels):  # side by side
             width, height = size_of(pictures[0])
+            if width < 2:
+                raise PictureError(f"{paths[0]} is one pixel wide; it has no room for A and B side by side")
             half = width // 2
             pictures = [F.crop(pictures[0], 0, *at) for at in ((0, height, half), (half, height, width - half))]
         try:
@@ -101,7 +110,9 @@ class Source:
 
         size, rank = world
         bad: dict[int, str] = {}
-        with ThreadPoolExecutor(os.cpu_count()) as threads:  # decoders leave the interpreter free
+        with ThreadPoolExecutor(
+            max(1, (os.cpu_count() or 1) // size)
+        ) as threads:  # decoders leave the interpreter free
             for start in range(rank, len(self), 4096 * size):  # piecewise: a million waiting tasks take memory too
                 block = range(start, min(start + 4096 * size, len(self)), size)
                 bad |= {i: message for i, message in zip(block, threads.map(problem, block), strict=True) if message}
@@ -131,13 +142,31 @@ def leave_out(source: Source, bad: dict[int, str], on_bad_image: OnBadImage) -> 
         return source
     listed = "".join(f"\n  {message}" for message in list(bad.values())[:10])
     listed += f"\n  and {len(bad) - 10} more" if len(bad) > 10 else ""
-    if on_bad_image == "raise" or len(bad) == len(source):
+    if on_bad_image == "raise":
         raise PictureError(
             f"{len(bad)} of {len(source)} pictures cannot be used; repair or remove them, or leave them out with "
             f"on_bad_image='skip':{listed}"
         )
+    if len(bad) == len(source):
+        raise PictureError(f"none of {len(source)} pictures can be used:{listed}")
     rank_zero_warn(f"{len(bad)} of {len(source)} pictures cannot be used and are left out:{listed}")
     return source.only(i for i in range(len(source)) if i not in bad)
+
+
+def doubled_names(names: Iterable[str]) -> frozenset[str]:
+    """Names without suffix that occur more than once, for instance x of x.jpg and x.png.
+
+    Raises:
+        ValueError: if a name with its suffix is also another's without: x.jpg beside x.png and x.jpg.png.
+    """
+    once: set[str] = set()
+    twice: set[str] = set()
+    for name in names:
+        (twice if stem_of(name) in once else once).add(stem_of(name))
+    for name in names if twice else ():
+        if stem_of(name) in twice and name in once:
+            raise ValueError(f"{name} is the name of a file, and of another without its suffix; rename one")
+    return frozenset(twice)
 
 
 def class_of(name: str, folder: Path) -> str:
@@ -185,7 +214,7 @@ class PictureSet(Dataset):
             draw = self.preprocess.make_params(rng, size_of(pictures[0])) if self.training else None
             for place, (side, picture) in enumerate(zip(sides, pictures, strict=True)):
                 sample[side] = self.preprocess(picture, draw)
-                sample[f"{side}_path"] = source.name(i, place)
+                sample[f"{side}_path"] = source.name(i, place) if self.training else source.written(i, place)
                 if source.classes:
                     sample[f"{side}_label"] = source.label(i)
         return sample

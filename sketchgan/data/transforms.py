@@ -99,7 +99,9 @@ class Preprocess:
         return self.mode.endswith("crop")
 
     def for_evaluation(self, mode: PreprocessMode | None = None) -> "Preprocess":
-        """Without chance: ``resize_and_crop`` resizes to ``crop_size`` as the official test script does.
+        """Without chance: ``resize_and_crop`` resizes to ``crop_size`` as the official test script does by default.
+
+        The other modes keep ``load_size`` and take the middle where they crop.
 
         Args:
             mode: another mode for evaluation, for instance "scale_width" for whole pictures.

@@ -17,10 +17,11 @@ class DistributionScores:
 
     FID: Heusel et al., 2017, arXiv 1706.08500. KID: Bińkowski et al., 2018, arXiv 1801.01401, the mean over 100 subsets
     of at most 1000 (one, where a subset is the whole set). Inception score: Salimans et al., 2016, arXiv 1606.03498,
-    the mean over ten splits. Subsets and splits are the same in every call and draw from no global generator.
+    the mean over ten splits (fewer, where they would have less than two pictures). Subsets and splits are the same in
+    every call and draw from no global generator.
 
     Args:
-        num_features: D of the network.
+        widths: numbers of features and of logits; see `FeatureNet`.
         scores: some of "fid", "kid", "is".
         device: where features arrive.
 
@@ -30,7 +31,7 @@ class DistributionScores:
 
     def __init__(
         self,
-        num_features: int,
+        widths: tuple[int, int],
         scores: Sequence[DistributionScore] = ("fid",),
         device: torch.device | str = "cpu",
     ) -> None:
@@ -40,8 +41,7 @@ class DistributionScores:
         from torchmetrics.image import FrechetInceptionDistance, InceptionScore, KernelInceptionDistance
 
         given = nn.Identity()  # in place of the feature network, which has run already
-        given.num_features = num_features  # type: ignore[assignment]
-        self.num_features = num_features
+        given.num_features = widths[0]  # type: ignore[assignment]
         self._metrics: dict[str, Any] = {}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*will save all extracted features in buffer.*")
@@ -54,15 +54,17 @@ class DistributionScores:
         self._made, self._real = SumMetric(), SumMetric()
         for metric in (*self._metrics.values(), self._made, self._real):
             metric.to(device)
-        for count in (self._made, self._real):
-            count.update(0)  # or a process without pictures is warned of it
+        # No pictures are pictures too: processes that see none can then take part in every sum.
+        self._nothing = torch.empty(0, widths[0], device=device), torch.empty(0, widths[1], device=device)
+        self.update(*self._nothing, real=True)
+        self.update(*self._nothing, real=False)
 
     def update(self, features: Tensor, logits: Tensor, real: bool) -> None:
         """Add pictures.
 
         Args:
-            features: ``(N, num_features)``.
-            logits: ``(N, classes)``, for the Inception score.
+            features: ``(N, widths[0])``.
+            logits: ``(N, widths[1])``, for the Inception score.
             real: whether they are real pictures, or made ones.
         """
         (self._real if real else self._made).update(len(features))
@@ -87,6 +89,8 @@ class DistributionScores:
             if name == "kid":
                 metric.subset_size = min(KID_SUBSET, made, real)
                 metric.subsets = 100 if metric.subset_size < max(made, real) else 1
+            if name == "is":
+                metric.splits = min(10, made // 2)  # of one picture each, all would score 1
             self._as_one_tensor(metric)
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(0)
@@ -97,14 +101,12 @@ class DistributionScores:
     def reset(self) -> None:
         """Forget the made pictures; the real ones stay the same from validation to validation."""
         self._made.reset()
-        self._made.update(0)
         for metric in self._metrics.values():
             metric.reset()
+        self.update(*self._nothing, real=False)
 
     def _as_one_tensor(self, metric: Metric) -> None:
         """Processes with different numbers of batches would otherwise wait for each other for ever."""
         for name in ("real_features", "fake_features", "features"):
             if isinstance(parts := getattr(metric, name, None), list):
-                width = self.num_features if not parts else parts[0].shape[1]
-                empty = torch.empty(0, width, device=metric.device)
-                setattr(metric, name, [torch.cat(parts) if parts else empty])
+                setattr(metric, name, [torch.cat(parts)])

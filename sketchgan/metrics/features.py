@@ -34,10 +34,11 @@ class FeatureNet(nn.Module):
         self.protocol = protocol
 
     @cached_property
-    def num_features(self) -> int:
-        """D, found out with a black picture."""
+    def widths(self) -> tuple[int, int]:
+        """Numbers of features and of logits, found out with a black picture."""
         device = next((p.device for p in self.net.parameters()), torch.device("cpu"))
-        return self(torch.zeros(1, 3, 64, 64, dtype=torch.uint8, device=device))[0].shape[1]
+        features, logits = self(torch.zeros(1, 3, 64, 64, dtype=torch.uint8, device=device))
+        return features.shape[1], logits.shape[1]
 
     def train(self, mode: bool = True) -> "FeatureNet":
         return super().train(False)
@@ -142,6 +143,6 @@ def check_weights(path: str | Path) -> None:
     if not Path(path).is_file():
         raise FileNotFoundError(f"no weights {path}")
     try:
-        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(f"{path} cannot be loaded safely as weights (weights_only=True): {error}") from error

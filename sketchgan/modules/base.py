@@ -214,7 +214,7 @@ class GANModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.check_finite()
-        average_batch_norm(self)  # in place, and so in checkpoint["state_dict"] too
+        self._average_batch_norm()  # in place, and so in checkpoint["state_dict"] too
         for name, value in self.named_parameters():
             if not value.isfinite().all():
                 raise NonFiniteLossError(f"weight {name} is NaN or infinite at batch {self.batches_seen}; not saved")
@@ -282,7 +282,11 @@ class GANModule(LightningModule):
         return made | {key: batch[key] for key in ("A_path", "B_path") if key in batch}
 
     def on_validation_start(self) -> None:
-        average_batch_norm(self)
+        self._average_batch_norm()
+
+    def _average_batch_norm(self) -> None:
+        if self.trainer.world_size > 1:
+            average_batch_norm(self, self.trainer.strategy.root_device)
 
     @property
     def size_multiple(self) -> int:

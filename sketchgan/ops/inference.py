@@ -1,5 +1,6 @@
 """Running a trained generator as pix2pix's test script does: dropout on, batch norm on the image's own statistics."""
 
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 def seeds_of(names: Sequence[str]) -> list[int]:
     """One seed per file name, so that an image is translated alike alone, in any batch and from any folder."""
-    return [zlib.crc32(Path(name).stem.encode()) for name in names]
+    return [zlib.crc32(os.fsencode(Path(name).stem)) for name in names]
 
 
 @contextmanager

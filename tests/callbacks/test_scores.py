@@ -43,7 +43,7 @@ def test_scores_of_sets_are_those_of_the_whole_set():
     module, data = pix2pix(), openmoji()
     logged = quiet_trainer(callbacks=[metrics()]).validate(module, data, verbose=False)[0]
     net = feature_net("openmoji")
-    expected, right, count = DistributionScores(64, ("fid", "kid", "is")), 0, 0
+    expected, right, count = DistributionScores((64, 7), ("fid", "kid", "is")), 0, 0
     with torch.no_grad():
         for batch in data.val_dataloader():
             made = net(to_uint8(module.eval().sample(batch)["fake_B"]))
@@ -109,7 +109,8 @@ def test_neither_the_sanity_check_nor_repetition_bends_the_score():
     alone = quiet_trainer(callbacks=[metrics(("fid",))]).validate(module, data, verbose=False)[0]["val/fid"]
     assert [fid for fid, _ in seen] == [pytest.approx(alone, rel=1e-5)] * 3
     assert len({kid for _, kid in seen}) == 1
-    assert len(looked) == 3 * 2 + 2 + 1  # two batches made in each of three passes, two of real ones, the width
+    # Two batches made and two real in the sanity check; two made in each of three passes, two real once; the widths.
+    assert len(looked) == 4 + 3 * 2 + 2 + 1
 
 
 def test_networks_and_real_pictures_stay_out_of_checkpoints(tmp_path):
@@ -192,6 +193,43 @@ def test_settings_that_do_not_fit_say_so():
 
     with pytest.raises(ValueError, match="an accuracy needs class labels in the batch"):
         quiet_trainer(callbacks=[metrics()]).validate(pix2pix(), Unlabelled(image_size=32), verbose=False)
+    Unlabelled.labelled = False
+    with pytest.raises(ValueError, match="an accuracy needs class labels; use data with labels=True, or"):
+        quiet_trainer(callbacks=[metrics()], max_epochs=1).fit(pix2pix(), Unlabelled(image_size=32))
+
+
+def test_what_a_score_cannot_take_shows_in_the_sanity_check():
+    class FourChannels(OpenMoji):
+        def dataset(self, split):
+            return [
+                {"A": sample["A"], "B": torch.cat([sample["B"], sample["B"][:1]]), "B_path": sample["B_path"]}
+                for sample in list(super().dataset(split))[:4]
+            ]
+
+        train_dataloader = None  # not reached
+
+    module = Pix2Pix(ResnetGenerator(3, 4, ngf=2, n_blocks=0), PatchDiscriminator(7, ndf=2, n_layers=1))
+    with pytest.raises(RuntimeError, match="4 channels"):
+        quiet_trainer(callbacks=[metrics(("fid",))], max_epochs=1).fit(module, FourChannels(image_size=32))
+
+
+def test_prediction_needs_no_networks():
+    callback = ImageMetrics(("fid", "lpips"), weights="nowhere.pth", lpips_weights="nowhere.pth")
+    callback.setup(None, None, "predict")
+    with pytest.raises(FileNotFoundError):
+        callback.setup(None, None, "validate")
+
+
+def test_an_interrupted_validation_leaves_no_trace(tmp_path):
+    import torchvision
+
+    torch.save(torchvision.models.squeezenet1_1(weights=None).state_dict(), tmp_path / "squeeze.pth")
+    callback = ImageMetrics(("lpips",), lpips_net="squeeze", lpips_weights=str(tmp_path / "squeeze.pth"))
+    callback.setup(None, None, "validate")
+    callback._lpips.update(torch.zeros(1, 3, 64, 64), torch.ones(1, 3, 64, 64))
+    run = quiet_trainer(callbacks=[callback], limit_val_batches=1)
+    first = run.validate(pix2pix(), openmoji(image_size=64, batch_size=2), verbose=False)[0]["val/lpips"]
+    assert first == run.validate(pix2pix(), openmoji(image_size=64, batch_size=2), verbose=False)[0]["val/lpips"]
 
 
 class Constant(nn.Module):

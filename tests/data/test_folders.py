@@ -212,6 +212,11 @@ def test_pairs_match_by_stem_or_say_what_has_no_partner(tmp_path):
         (lambda root: (root / "photos").mkdir(), FileNotFoundError, "it holds photos"),
         (lambda root: (two_trees(root), side_by_side(root)), ValueError, "can be read in several ways"),
         (
+            lambda root: two_trees(root, pattern="{split}/{side}"),
+            ValueError,
+            "has train/A and train/B; move them to A/",
+        ),
+        (
             lambda root: picture(root / "trainA" / "a.png"),
             FileNotFoundError,
             r"no folder .*trainB, though its counterpart is there",
@@ -282,7 +287,7 @@ def test_bad_pictures_are_skipped_with_a_report(tmp_path):
         assert [len(source) for _, source in unpaired.dataset("train").sources] == [9, 9]
     for path in (tmp_path / "A" / "test").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(PictureError, match="10 of 10 pictures cannot be used"):
+    with pytest.raises(PictureError, match="none of 10 pictures can be used"):
         paired.dataset("test")
 
 
@@ -364,6 +369,21 @@ def test_pairs_side_by_side(tmp_path, capsys):
         combine_pairs(tmp_path / "D", tmp_path / "D", tmp_path / "out")
 
 
+def test_side_by_side_needs_two_columns(tmp_path):
+    side_by_side(tmp_path)
+    Image.new("RGB", (1, 20)).save(tmp_path / "train" / "thin.png")
+    with pytest.raises(PictureError, match=r"thin\.png is one pixel wide"):
+        PairedFolders(tmp_path, preprocess="scale_width", **SMALL).dataset("train")
+
+
+def test_fewer_pictures_than_processes_is_said_on_all_of_them(tmp_path):
+    two_trees(tmp_path, count=3)
+    data = PairedFolders(tmp_path, check_images=False, **SMALL)
+    data._world = lambda: (4, 2)
+    with pytest.raises(ValueError, match="3 val samples cannot be shared by 4 processes; use fewer devices"):
+        data.val_dataloader()
+
+
 def test_files_to_translate_keep_their_size_and_leave_out_what_cannot_be_read(tmp_path):
     picture(tmp_path / "in" / "deep" / "a.png", size=(21, 13))
     picture(tmp_path / "b.png", size=(9, 30))
@@ -374,7 +394,7 @@ def test_files_to_translate_keep_their_size_and_leave_out_what_cannot_be_read(tm
     assert [batch["A_path"] for batch in batches] == [["deep/a.png"], ["b.png"]]
     assert [tuple(batch["A"].shape) for batch in batches] == [(1, 3, 13, 21), (1, 3, 30, 9)]
     assert len(data.skipped) == 1
-    with pytest.raises(PictureError, match="1 of 1 pictures cannot be used"):
+    with pytest.raises(PictureError, match="none of 1 pictures can be used"):
         PictureFiles([str(tmp_path / "in" / "broken.jpg")]).predict_dataloader()
     with pytest.raises(FileNotFoundError, match="no file or folder"):
         PictureFiles([str(tmp_path / "nowhere")]).predict_dataloader()

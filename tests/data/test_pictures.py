@@ -75,6 +75,18 @@ def animated(path, **kwargs):
     return saved(frames[0], path, save_all=True, append_images=frames[1:], **kwargs)
 
 
+def premultiplied(path):
+    """Grey times opacity: Pillow reads it as "La", but does not write it."""
+    values = np.dstack([(GREY * (ALPHA / 255)).round().astype(np.uint8), ALPHA])
+    Image.fromarray(values, "LA").save(path, tiffinfo={338: 1})
+    data = bytearray(path.read_bytes())
+    place = data.index(struct.pack("<HHI", 338, 3, 1)) + 8
+    data[place : place + 2] = struct.pack("<H", 1)
+    path.write_bytes(data)
+    assert Image.open(path).mode == "La"
+    return path
+
+
 # name, how the file is made, what is read (in levels of 8 bits, (H, W) or (H, W, C)), tolerance in levels
 GOOD = [
     ("rgb.png", lambda p: saved(Image.fromarray(RGB), p), RGB, 0),
@@ -127,6 +139,16 @@ GOOD = [
         on_white(DEEP_RGB / 257, ALPHA),
         1e-2,
     ),
+    ("deep.pgm", lambda p: saved(Image.fromarray(DEEP), p), DEEP / 257, 1e-3),
+    (
+        "twelve_bits.pgm",
+        lambda p: written(p, b"P5 %d %d 4095\n" % (WIDTH, HEIGHT) + (DEEP >> 4).astype(">u2").tobytes()),
+        (DEEP >> 4) / 4095 * 255,
+        1e-2,
+    ),
+    ("premultiplied.tif", lambda p: premultiplied(p), on_white(np.dstack([GREY] * 3), ALPHA), 3),
+    ("rotated.tif", lambda p: saved(Image.fromarray(GREY), p, exif=exif(6)), np.rot90(GREY, -1), 0),
+    ("many.npy", lambda p: array(p, ramp(40).repeat(7, 0)), ramp(40).repeat(7, 0), 1e-3),
     ("float.tif", lambda p: saved(Image.fromarray(GREY.astype(np.float32) / 255), p), GREY, 1e-3),
     ("rotated.jpg", lambda p: saved(Image.fromarray(GREY), p, quality=100, exif=exif(6)), np.rot90(GREY, -1), 3),
     ("mirrored.png", lambda p: saved(Image.fromarray(RGB), p, exif=exif(2)), RGB[:, ::-1], 0),
@@ -206,6 +228,7 @@ BAD = [
     ("first.npy", lambda p: array(p, np.zeros((3, 64, 64))), r"has the shape \(3, 64, 64\); channels come last"),
     ("objects.npy", lambda p: array(p, np.array([[print]])), "cannot be read as a picture: .*Python objects"),
     ("text.npy", lambda p: array(p, np.array([["a"]])), "holds <U1, which is no kind of number"),
+    ("script.png", lambda p: written(p, b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), "cannot identify image"),
     ("bomb.npy", lambda p: array(p, np.broadcast_to(np.uint8(0), (10_000, 10_000))), "may be a decompression bomb"),
     ("missing.png", lambda p: p, "FileNotFoundError"),
 ]
@@ -231,6 +254,25 @@ def test_value_range_says_what_0_and_1_are(tmp_path):
     assert read_picture(signed, value_range=(-1, 1)).tolist() == [[[0, 0.5, 1]]]
     grey = saved(Image.fromarray(GREY), tmp_path / "grey.png")
     assert np.array_equal(np.array(read_picture(grey, value_range=(0, 4095))), GREY)  # of 8 bits: left alone
+
+
+def test_beyond_pillows_own_limit_the_file_is_named(tmp_path, monkeypatch):
+    path = saved(Image.fromarray(RGB), tmp_path / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(PictureError, match=r"large\.png may be a decompression bomb"):
+        read_picture(path, max_pixels=10**9)
+
+
+def test_opacity_is_added_where_there_was_none(tmp_path):
+    grey = read_picture(saved(Image.fromarray(DEEP), tmp_path / "grey.png"))
+    assert torch.equal(with_channels(grey, 4), torch.cat([grey.expand(3, -1, -1), torch.ones_like(grey)]))
+    deep = read_picture(png(tmp_path / "rgb.png", 16, 2, DEEP_RGB.astype(">u2").reshape(HEIGHT, -1)))
+    assert torch.equal(with_channels(deep, 4)[3], torch.ones(HEIGHT, WIDTH))
+    both = np.dstack([DEEP, ALPHA.astype(np.uint16) * 257]).astype(">u2")
+    path = png(tmp_path / "la.png", 16, 4, both.reshape(HEIGHT, -1))
+    kept = read_picture(path, alpha=True)
+    assert kept.shape == (4, HEIGHT, WIDTH)
+    assert np.allclose(kept[3], ALPHA / 255, atol=1e-6)
 
 
 def test_alpha_can_be_kept(tmp_path):

@@ -20,11 +20,11 @@ def sets(made=60, real=50):
 
 def filled(scores=("fid", "kid", "is"), **sizes):
     made, real, logits = sets(**sizes)
-    metric = DistributionScores(FEATURES, scores)
+    metric = DistributionScores((FEATURES, 7), scores)
     for part, of_logits in zip(made.split(8), logits.split(8), strict=True):
         metric.update(part, of_logits, real=False)
     for part in real.split(8):
-        metric.update(part, part, real=True)
+        metric.update(part, logits[:8], real=True)
     return metric
 
 
@@ -92,13 +92,13 @@ def test_real_pictures_outlast_a_reset():
 
 
 def test_too_few_pictures_give_no_score():
-    metric = DistributionScores(FEATURES, ("fid", "kid", "is"))
+    metric = DistributionScores((FEATURES, 7), ("fid", "kid", "is"))
     made, real, logits = sets(made=2, real=1)
     metric.update(made, logits, real=False)
-    metric.update(real, real, real=True)
+    metric.update(real, logits[:1], real=True)
     assert metric.compute().keys() == {"is"}
 
 
 def test_unknown_scores_are_named():
     with pytest.raises(ValueError, match="unknown scores frechet; there are fid, kid and is"):
-        DistributionScores(FEATURES, ("frechet",))
+        DistributionScores((FEATURES, 7), ("frechet",))

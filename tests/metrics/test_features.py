@@ -27,7 +27,7 @@ def test_feature_nets_never_train():
     net.train()
     assert not any(module.training for module in net.modules())
     assert not any(p.requires_grad for p in net.parameters())
-    assert net.num_features == 64
+    assert net.widths == (64, 7)
     features, logits = net(PICTURES)
     assert (features.shape, logits.shape) == ((2, 64), (2, 7))
     assert "not Inception" in net.protocol
@@ -44,7 +44,7 @@ def test_any_module_will_do():
     features, logits = net(PICTURES)
     assert features.dtype == torch.float32
     assert torch.equal(features, logits)
-    assert net.num_features == 3
+    assert net.widths == (3, 3)
     assert net.protocol.startswith("Mean")
     assert feature_net(net) is net
     with pytest.raises(ValueError, match='features must be "inception", "openmoji" or a module, got \'vgg\''):

@@ -8,13 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch import seed_everything
-from two_processes import joint_batch, scores
+from PIL import Image
+from two_processes import joint_batch, one_sided, scores, uneven
 from zoo import ZOO
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
+    for side, count in (("A", 1), ("B", 5)):
+        for i in range(count):
+            path = folder / "uneven" / f"test{side}" / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.effect_noise((40, 40), 60 + i).convert("RGB").save(path)
     script = Path(__file__).with_name("two_processes.py")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", script, folder]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
@@ -54,6 +60,15 @@ def test_scores_are_those_of_one_process(results, name):
     assert "val/fid" in one
     for score, value in one.items():
         assert first[score] == pytest.approx(value, rel=1e-4), score
+
+
+def test_processes_that_see_nothing_take_part_in_every_score(results):
+    folder, (first, second) = results
+    assert first["one-sided"] == second["one-sided"]
+    assert first["one-sided"] == pytest.approx(one_sided(True), rel=1e-5)
+    alone = uneven(folder, 1)
+    assert alone.keys() == {"test/is_a", "test/rec_a_l1", "test/rec_b_l1"}  # one picture of A is too few for the others
+    assert first["uneven"] == second["uneven"] == pytest.approx(alone, rel=1e-4)
 
 
 def test_processes_end_equal_batch_norm_included(results, name):

@@ -18,6 +18,8 @@ from zoo import ZOO, Entry  # noqa: E402
 
 from sketchgan import GANModule  # noqa: E402
 from sketchgan.callbacks import ImageMetrics  # noqa: E402
+from sketchgan.data import UnpairedFolders  # noqa: E402
+from sketchgan.metrics import DistributionScores  # noqa: E402
 
 STRATEGY = "ddp_find_unused_parameters_true"
 SCORES = ("l1", "psnr", "ssim", "fid", "kid", "accuracy")
@@ -94,10 +96,31 @@ def refusals(entry: Entry) -> str:
     return ""
 
 
+def one_sided(takes_part: bool) -> dict[str, float]:
+    """Scores of sets of which one process has seen everything and the other nothing."""
+    draw = torch.Generator().manual_seed(0)
+    made, real, logits = (torch.randn(count, width, generator=draw) for count, width in ((9, 6), (7, 6), (9, 4)))
+    metric = DistributionScores((6, 4), ("fid", "kid", "is"))
+    if takes_part:
+        metric.update(made, logits, real=False)
+        metric.update(real, logits[:7], real=True)
+    return {name: float(value) for name, value in metric.compute().items()}
+
+
+def uneven(folder: Path, processes: int) -> dict[str, float]:
+    """One picture in A and five in B: some processes have none of A."""
+    seed_everything(1)
+    run = trainer(processes, callbacks=[ImageMetrics(("fid", "kid", "is"), features="openmoji")])
+    data = UnpairedFolders(folder / "uneven", load_size=32, crop_size=32)
+    module = ZOO["cyclegan"].build()
+    return {name: float(value) for name, value in run.test(module, data, verbose=False)[0].items()}
+
+
 def main(folder: Path) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    results = {}
+    results: dict[str, Any] = {"uneven": uneven(folder, 2)}
+    results["one-sided"] = one_sided(torch.distributed.get_rank() == 0)
     for name, entry in ZOO.items():
         results[name] = {
             "joint": joint_batch(entry, 2),
