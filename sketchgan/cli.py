@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from sketchgan.callbacks import CollapseAlarm, GracefulStop, ImageMetrics, PredictionWriter, SampleGrid, Speed
 from sketchgan.data import TranslationData, combine_pairs
@@ -106,7 +107,7 @@ class SketchGANCLI(LightningCLI):
         _say(
             f"Trained {type(self.model).__name__} in {minutes} min {seconds} s"
             + "".join(f", {name} {value:.4g}" for name, value in scores.items()),
-            f"  pictures     {grid.latest}",
+            *([f"  pictures     {grid.latest}"] if grid.latest else []),
             f"  checkpoints  {best} and last.ckpt",
             f"  logs         tensorboard --logdir {RUNS}",
             f"Next: sketchgan translate {best} PICTURES --out FOLDER, or another recipe: {others}",
@@ -139,6 +140,8 @@ def _complete(args: list[str]) -> tuple[list[str], str]:
     chosen = {arg.partition("=")[0] for arg in args} & {"--config", "--model", "--data", "-h", "--help"}
     if args[0] in ("fit", "validate", "test", "predict") and not chosen:
         checkpoint = next((arg.partition("=")[2] for arg in args if arg.startswith("--ckpt_path=")), None)
+        if checkpoint and checkpoint not in ("best", "last", "hpc") and not Path(checkpoint).is_file():
+            raise FileNotFoundError(f"no checkpoint {checkpoint}")
         path = _config_beside(checkpoint) or find_recipe(MAIN_JOB)
         args.insert(1, f"--config={path}")
         name = _run_of(path)
@@ -249,7 +252,7 @@ def main(args: list[str] | None = None) -> None:
     elif args[0] in beside:
         try:
             beside[args[0]](args[1:])
-        except (FileNotFoundError, ValueError) as error:
+        except (OSError, ValueError, MisconfigurationException) as error:
             sys.exit(f"sketchgan {args[0]}: {error}")
     else:
         run(args)

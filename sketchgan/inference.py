@@ -18,7 +18,7 @@ from sketchgan.modules.checkpoint import data_settings, read
 
 def translate(
     checkpoint: str | Path,
-    inputs: Sequence[str | Path],
+    inputs: str | Path | Sequence[str | Path],
     out: str | Path,
     direction: Literal["AtoB", "BtoA"] = "AtoB",
     preprocess: Literal["native", "official"] = "native",
@@ -35,7 +35,7 @@ def translate(
 
     Args:
         checkpoint: written by a ``Trainer`` for one of our modules.
-        inputs: files, and folders that are searched; their sub-folders are kept.
+        inputs: files, and folders that are searched; their sub-folders are kept. One or several.
         out: folder to write to.
         direction: "BtoA" for modules that translate both ways.
         preprocess: "native" keeps the size (reflected at the edges to what the network takes, and cropped back);
@@ -59,12 +59,6 @@ def translate(
         raise ValueError(f'direction must be "AtoB" or "BtoA", got {direction!r}')
     if preprocess not in ("native", "official"):
         raise ValueError(f'preprocess must be "native" or "official", got {preprocess!r}')
-    for path in map(Path, inputs):
-        folder = path if path.is_dir() else path.parent
-        if Path(out).resolve() == folder.resolve() or (
-            path.is_dir() and Path(out).resolve().is_relative_to(folder.resolve())
-        ):
-            raise ValueError(f"{out} is where {path} is, and inputs could be overwritten; write to a folder of its own")
     module = load(checkpoint)
     if direction not in module.directions:
         raise ValueError(f"{type(module).__name__} translates {' and '.join(module.directions)}, not {direction}")
@@ -74,7 +68,7 @@ def translate(
         raise ValueError(f"{checkpoint} does not say how its data was prepared; use preprocess='native'")
     side: Literal["A", "B"] = "A" if direction == "AtoB" else "B"
     files = PictureFiles(
-        [str(path) for path in inputs],
+        [str(path) for path in ([inputs] if isinstance(inputs, str | Path) else inputs)],
         side=side,
         preprocess=data["preprocess"] if official else None,
         channels=data.get(f"channels_{side.lower()}", 3),
@@ -82,6 +76,7 @@ def translate(
         batch_size=batch_size,
         num_workers=num_workers,
     )
+    _refuse_own_inputs(files, Path(out))
     writer = PredictionWriter(str(out), only="fake_B" if side == "A" else "fake_A", truncate=official)
     with _quiet():
         trainer = Trainer(
@@ -96,6 +91,19 @@ def translate(
         )
         trainer.predict(module, files, return_predictions=False)
     return files.skipped
+
+
+def _refuse_own_inputs(files: PictureFiles, out: Path) -> None:
+    """Neither overwrite what is translated, nor translate in the next run what this one wrote."""
+    for path in files.inputs:
+        if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
+            raise ValueError(f"{out} is inside {path}, whose pictures are the input; write to a folder elsewhere")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file; give a folder to write to")
+    taken = {path.resolve() for path in files.targets().values()}
+    for name in files.targets():
+        if (out / f"{name}.png").resolve() in taken:
+            raise ValueError(f"{out / name}.png is an input and would be overwritten; write to a folder elsewhere")
 
 
 @contextmanager

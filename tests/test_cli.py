@@ -57,7 +57,7 @@ def test_every_recipe_parses_and_those_on_embedded_data_run(name, capsys):
         assert model["n_epochs"] + model["n_epochs_decay"] == parsed["trainer"]["max_epochs"]
         assert (model["lr"], model["betas"], data["load_size"], data["crop_size"]) == (2e-4, [0.5, 0.999], 286, 256)
         assert parsed["checkpoint"]["monitor"] == "val/fid"
-        with pytest.raises(FileNotFoundError, match=f"no folder {data['root']}; the first lines of a recipe say where"):
+        with pytest.raises(FileNotFoundError, match=rf"no folder {data['root']} \(the first lines of"):
             getattr(sketchgan.data, parsed["data"]["class_path"].rpartition(".")[2])(**data).train_dataloader()
         return
     cli = run(["fit", "--config", name, *QUIET, "--trainer.max_epochs=1", "--data.init_args.batch_size=2"])
@@ -121,6 +121,7 @@ def test_other_subcommands_find_the_configuration_beside_the_checkpoint(tiny, ca
         cli = run([command, "--ckpt_path", checkpoint, *QUIET])
         assert type(cli.model.generator).__name__ == "ResnetGenerator"
         assert cli.model.lambda_l1 == 50
+        assert command != "predict" or cli.config.predict.return_predictions is False
     assert "Pictures are in runs/tiny/version_3/predictions" in capsys.readouterr().out
     assert len(list(Path("runs/tiny/version_3/predictions/fake_B").glob("*.png"))) == 4
     cli = run(["fit", f"--ckpt_path={checkpoint}", *QUIET, "--trainer.max_epochs=2"])
@@ -189,6 +190,17 @@ def test_unknown_recipe_names_the_ones_that_come_close():
     with pytest.raises(SystemExit, match=r"no file and no recipe 'cyclgan-openmoji'; did you mean cyclegan-openmoji"):
         run(["fit", "--config", "cyclgan-openmoji"])
     assert find_recipe("pix2pix-openmoji").is_file()
+
+
+def test_missing_checkpoint_is_named():
+    with pytest.raises(SystemExit, match=r"sketchgan: no checkpoint nowhere\.ckpt"):
+        run(["fit", "--ckpt_path", "nowhere.ckpt"])
+
+
+def test_a_finished_run_has_nothing_to_show(tiny, capsys):
+    run(["fit", "--config", tiny, *QUIET])
+    run(["fit", "--ckpt_path", "runs/tiny/version_0/checkpoints/last.ckpt", *QUIET])
+    assert "None" not in capsys.readouterr().out.rpartition("Trained")[2]
 
 
 def test_wrong_checkpoint_is_named(tiny):

@@ -122,40 +122,57 @@ def test_directions_of_a_cycle_differ(checkpoints, inputs):
 
 
 def test_official_preprocessing_travels_with_the_checkpoint(checkpoints, inputs):
-    args = ["--out", "out", "--preprocess=official", "--batch_size=5", "--accelerator=cpu"]
+    args = ["--out", "out", "--preprocess=official", "--accelerator=cpu"]
     main(["translate", f"{checkpoints}/pix2pix.ckpt", inputs, *args])
     assert {Image.open(Path("out", name)).size for name in written("out")} == {(32, 32)}
     module = sketchgan.load(f"{checkpoints}/pix2pix.ckpt")
     resized = Image.open("in/a.png").resize((32, 32), Image.Resampling.BICUBIC)
     with torch.no_grad():
         made = to_uint8(module(Preprocess("native")(resized)[None], ["a"]), truncate=True)[0]
-    difference = np.array(Image.open("out/a.png")).astype(int) - made.permute(1, 2, 0).numpy()
-    assert np.abs(difference).max() <= 1  # a batch of five adds up in another order
+    assert np.array_equal(np.array(Image.open("out/a.png")), made.permute(1, 2, 0).numpy())
+    main(["translate", f"{checkpoints}/pix2pix.ckpt", inputs, *args[2:], "--out=batched", "--batch_size=5"])
+    for name, data in written("out").items():  # a batch adds up in another order
+        pair = [np.array(Image.open(Path(folder, name))).astype(int) for folder in ("out", "batched")]
+        assert data
+        assert np.abs(pair[0] - pair[1]).max() <= 1
 
 
-def test_single_files_and_names_that_differ_in_the_suffix(checkpoints, inputs):
+@pytest.mark.parametrize("name", ["pix2pix", "cyclegan"])
+def test_single_files_and_names_that_differ_in_the_suffix(checkpoints, inputs, name):
+    """The same picture has the same translation, whoever lies beside it: dropout is seeded by the name it has."""
     Image.open("in/a.png").save("in/a.bmp")
-    translate(f"{checkpoints}/cyclegan.ckpt", ["in/a.bmp", "in/a.png"], "out", accelerator="cpu")
+    translate(f"{checkpoints}/{name}.ckpt", "in/a.png", "alone", accelerator="cpu")
+    translate(f"{checkpoints}/{name}.ckpt", ["in/a.bmp", "in/a.png", "in/a.png"], "out", accelerator="cpu")
     files = written("out")
     assert files.keys() == {"a.bmp.png", "a.png.png"}
-    assert files["a.bmp.png"] == files["a.png.png"]
+    assert files["a.bmp.png"] == files["a.png.png"] == written("alone")["a.png"]
 
 
 def test_inputs_are_never_overwritten_and_names_never_meet(checkpoints, inputs):
     checkpoint = f"{checkpoints}/cyclegan.ckpt"
     before = written(inputs)
-    for given, out in (([inputs], inputs), ([inputs], f"{inputs}/out"), (["in/a.png"], "in")):
-        with pytest.raises(ValueError, match="inputs could be overwritten; write to a folder of its own"):
+    Path("in/in").mkdir()
+    Image.new("RGB", (9, 9)).save("in/in/a.png")
+    for given, out, message in (
+        ([inputs], inputs, "in is inside in, whose pictures are the input"),
+        ([inputs], f"{inputs}/out", "in/out is inside in"),
+        (["in/a.png"], "in", r"in/a\.png is an input and would be overwritten"),
+        ([inputs], ".", r"in/a\.png is an input and would be overwritten"),
+        (["in/a.png"], "in/a.png", r"in/a\.png is a file; give a folder"),
+        ([], "out", "no inputs: give files"),
+    ):
+        with pytest.raises(ValueError, match=message):
             translate(checkpoint, given, out, accelerator="cpu")
-    assert written(inputs) == before
+    assert {name: data for name, data in written(inputs).items() if name != "in/a.png"} == before
+    translate(checkpoint, ["in/deep/b.jpg"], "in/deep", accelerator="cpu")  # harmless: b.png
     for name in ("x.bmp", "x.gif", "y.png"):
         Path("other").mkdir(exist_ok=True)
         Image.new("RGB", (9, 9)).save(Path("other", name))
     Image.new("RGB", (9, 9)).save("in/y.png")
-    with pytest.raises(ValueError, match=r"in/y\.png and other/y\.png would be written under one name"):
+    with pytest.raises(ValueError, match=r"in/y\.png and other/y\.png would be written under one name; rename one"):
         translate(checkpoint, [inputs, "other"], "out", accelerator="cpu")
     Image.new("RGB", (9, 9)).save("other/x.gif.png")
-    with pytest.raises(ValueError, match=r"x\.gif is the name of a file, and of another without its suffix"):
+    with pytest.raises(ValueError, match=r"x\.gif and other/x\.gif\.png would be written under one name"):
         translate(checkpoint, ["other"], "out", accelerator="cpu")
     assert not Path("out").exists()
 

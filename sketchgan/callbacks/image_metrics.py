@@ -1,6 +1,7 @@
 """Scores of pictures, during validation and test."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -55,13 +56,14 @@ class ImageMetrics(Callback):
 
     def __init__(
         self,
-        scores: Sequence[Score] = ("l1", "psnr", "ssim"),
+        scores: Sequence[Score] | Score = ("l1", "psnr", "ssim"),
         features: str | nn.Module = "inception",
         weights: str | None = None,
         classifier: str | nn.Module | None = None,
         lpips_net: Literal["alex", "vgg", "squeeze"] = "alex",
         lpips_weights: str | None = None,
     ) -> None:
+        scores = (scores,) if isinstance(scores, str) else scores
         if unknown := set(scores) - set(get_args(Score)):
             raise ValueError(f"unknown scores {', '.join(sorted(unknown))}; there are {', '.join(get_args(Score))}")
         if "accuracy" in scores and classifier is None:
@@ -109,15 +111,15 @@ class ImageMetrics(Callback):
     ) -> None:
         stage = "test" if trainer.testing else "val"
         paired = getattr(getattr(trainer, "datamodule", None), "paired", True)
-        for name in ("fake_B", "fake_A"):
-            if name in outputs:
-                self._seen["{3}x{2}".format(*outputs[name].shape)] += len(outputs[name])
-        with torch.autocast(pl_module.device.type, enabled=False):
-            for score, made, true in self._comparisons(outputs, paired):
-                self._seen[f"{stage}/{score}"] += len(made)
-                self._metric(f"{stage}/{score}", pl_module.device).update(made, true)
-            for target, origin in (("B", "A"), ("A", "B")):
-                if self._nets and f"fake_{target}" in outputs:
+        # Lightning's autocast has ended here: scores are computed in float32.
+        for score, made, true in self._comparisons(outputs, paired):
+            self._seen[f"{stage}/{score}"] += len(made)
+            self._metric(f"{stage}/{score}", pl_module.device).update(made, true)
+        for target, origin in (("B", "A"), ("A", "B")):
+            if f"fake_{target}" in outputs:
+                made = outputs[f"fake_{target}"]
+                self._seen[f"{made.shape[-1]}x{made.shape[-2]} {target}"] += len(made)
+                if self._nets:
                     self._look(stage, target, outputs, batch.get(f"{origin}_label"), pl_module.device)
 
     on_test_batch_end = on_validation_batch_end
@@ -193,7 +195,7 @@ class ImageMetrics(Callback):
 
     def _finish(self, stage: str, trainer: Trainer, pl_module: LightningModule) -> None:
         seen = self._seen_by_all(trainer)
-        sizes = [name for name in seen if "/" not in name]
+        sizes = [name.split() for name in seen if "/" not in name]
         lines: list[dict[str, Any]] = []
         for name, count in seen.items():
             if name[-2:] in ("/A", "/B"):
@@ -221,7 +223,10 @@ class ImageMetrics(Callback):
         if folder is not None and trainer.is_global_zero and lines:
             Path(folder).mkdir(parents=True, exist_ok=True)
             with Path(folder, "scores.jsonl").open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps(line) + "\n" for line in lines)
+                for line in lines:
+                    if not math.isfinite(line["value"]):
+                        line["value"] = str(line["value"])  # the PSNR of a perfect picture, which JSON cannot say
+                    file.write(json.dumps(line) + "\n")
 
     def _seen_by_all(self, trainer: Trainer) -> dict[str, int]:
         """Counts of all processes: one may have had no picture of a kind, but must take part in every sum."""
@@ -231,10 +236,12 @@ class ImageMetrics(Callback):
             torch.distributed.all_gather_object(parts, self._seen)
         return dict(sorted(sum(parts, Counter()).items()))
 
-    def _protocol(self, name: str, sizes: list[str]) -> dict[str, str]:
+    def _protocol(self, name: str, sizes: list[list[str]]) -> dict[str, str]:
         """What must be said beside a number."""
         score = name.rpartition("/")[2].removesuffix("_a")
-        size = ", ".join(sizes[:3]) + (", …" if len(sizes) > 3 else "")
+        target = "A" if name.endswith("_a") or "rec_a" in name else "B"  # as large as what it was made from or into
+        those = [size for size, of in sizes if of == target]
+        size = ", ".join(those[:3]) + (", …" if len(those) > 3 else "")
         if score in (*_OF_SETS, "accuracy"):
             net = self._nets["features" if score in _OF_SETS else "classifier"]
             return {"net": net.protocol, "pictures": f"8 bits, {size}"}

@@ -51,7 +51,8 @@ class PredictionWriter(BasePredictionWriter):
                 continue
             images = prediction[made]
             indices = batch_indices or range(batch_idx * len(images), (batch_idx + 1) * len(images))
-            names = batch.get(f"{source}_path") or [f"{index:06d}.png" for index in indices]
+            names = batch.get(f"{source}_name") or batch.get(f"{source}_path")
+            names = names or [f"{index:06d}.png" for index in indices]
             for image, name in zip(images, names, strict=True):
                 _save(image, self._target(made, name), self.truncate)
 

@@ -74,13 +74,14 @@ def draw_grid(rows: dict[str, list[Tensor]], gap: int = 2) -> Image.Image:
     """Draw named rows of pictures.
 
     Args:
-        rows: per name, pictures ``(C, H, W)``, uint8; of more than three channels, the first three are drawn.
+        rows: per name, pictures ``(C, H, W)``, uint8; of more than three channels, the first three are drawn. Cells are
+            as large as the largest picture.
         gap: pixels between pictures.
 
     Returns:
         An RGB image with the names at the left.
     """
-    height, width = next(iter(rows.values()))[0].shape[-2:]
+    height, width = (max(picture.shape[dim] for pictures in rows.values() for picture in pictures) for dim in (-2, -1))
     columns = max(map(len, rows.values()))
     size = (_MARGIN + columns * (width + gap), len(rows) * (height + gap))
     grid = Image.new("RGB", size, (40, 40, 40))

@@ -32,7 +32,7 @@ class Speed(Callback):
         backend: str = "inductor",
         mode: str | None = None,
     ) -> None:
-        if channels_last not in ("auto", True, False):
+        if channels_last != "auto" and not isinstance(channels_last, bool):
             raise ValueError(f'channels_last must be "auto", True or False, got {channels_last!r}')
         self.channels_last = channels_last
         self.compile = compile

@@ -19,7 +19,8 @@ class TranslationData(LightningDataModule):
 
     Batches are dicts: ``"A"`` and ``"B"``, float ``(N, C, H, W)`` in [-1, 1]; ``"A_path"`` and ``"B_path"``, lists of
     names; with labels also ``"A_label"`` and ``"B_label"``, int64 ``(N,)``. In evaluation every picture comes once: of
-    two unpaired domains, the smaller one is missing from the last batches.
+    two unpaired domains, the smaller one is missing from the last batches; and there may be ``"A_name"`` and
+    ``"B_name"``, under which a translation is written where ``x.jpg`` and ``x.png`` are both there.
 
     A subclass builds the data set of a split in ``dataset(split)``; training sets are indexed by ``(epoch, index)``,
     the others by ``index``. What it returns from ``state_dict`` travels in checkpoints and tells inference how to
@@ -45,6 +46,8 @@ class TranslationData(LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if eval_batch_size is not None and eval_batch_size < 1:
+            raise ValueError(f"eval_batch_size must be at least 1, got {eval_batch_size}")
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size or batch_size
         self.num_workers = num_workers

@@ -2,7 +2,6 @@
 
 import functools
 import os
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +10,7 @@ import torch
 from torch.utils.data import ConcatDataset, Dataset
 
 from sketchgan.data.base import Split, TranslationData
-from sketchgan.data.index import NameIndex, scan
+from sketchgan.data.index import NameIndex, scan, stem_of
 from sketchgan.data.pictures import MAX_PIXELS, ValueRange, read_picture
 from sketchgan.data.source import PictureSet, Source, doubled_names, leave_out
 from sketchgan.data.transforms import Preprocess
@@ -24,7 +23,7 @@ class PictureFiles(TranslationData):
     translation back.
 
     Args:
-        inputs: files, and folders that are searched.
+        inputs: files, and folders that are searched; one or several.
         side: the domain that they belong to.
         preprocess: settings of a `Preprocess`, such as a checkpoint holds; by default the size is kept.
         channels: of the network's input.
@@ -38,13 +37,13 @@ class PictureFiles(TranslationData):
 
     Raises:
         FileNotFoundError: if an input does not exist, or a folder holds no picture.
-        ValueError: if files of two inputs have the same name.
+        ValueError: without inputs, and if two translations would have the same name.
         PictureError: if no input can be read.
     """
 
     def __init__(
         self,
-        inputs: list[str],
+        inputs: list[str] | str,
         side: Literal["A", "B"] = "A",
         preprocess: dict[str, Any] | None = None,
         channels: int = 3,
@@ -54,7 +53,10 @@ class PictureFiles(TranslationData):
         num_workers: int = 0,
     ) -> None:
         super().__init__(batch_size, num_workers=num_workers)
-        self.inputs = [Path(path) for path in inputs]
+        if not inputs:
+            raise ValueError("no inputs: give files, or folders of pictures")
+        given = [inputs] if isinstance(inputs, str | Path) else inputs
+        self.inputs = list(dict.fromkeys(Path(path) for path in given))
         self.side = side
         self.preprocess = Preprocess("native", flip=False) if preprocess is None else Preprocess(**preprocess)
         self.channels = channels
@@ -62,7 +64,8 @@ class PictureFiles(TranslationData):
         self.skipped: list[str] = []
 
     @functools.cached_property
-    def _pictures(self) -> Dataset:
+    def sources(self) -> list[Source]:
+        """The inputs, one source each."""
         sources = []
         for path in self.inputs:
             if not path.exists():
@@ -72,27 +75,32 @@ class PictureFiles(TranslationData):
                 raise FileNotFoundError(f"no pictures in {path} (jpg, png, tif, webp, npy and others are looked for)")
             entries = torch.arange(len(names))
             sources.append(Source((folder,), (names,), entries, self.read, (self.channels,), self.preprocess))
-        doubled = self._doubled(sources)
-        sources = [replace(source, doubled=doubled) for source in sources]
-        # An unreadable file must not cost the others their translation, nor go unnoticed.
-        bad = [source.find_bad(self._world()) for source in sources]
-        self.skipped = [message for found in bad for message in found.values()]
-        several = len(sources) > 1 and len(self.skipped) < sum(map(len, sources))
-        readable = [
-            leave_out(source, found, "skip")
-            for source, found in zip(sources, bad, strict=True)
-            if not (several and len(found) == len(source))
-        ]
-        return ConcatDataset([PictureSet([((self.side,), source)], self.preprocess) for source in readable])
+        doubled = doubled_names(name for source in sources for name in source.names[0])
+        return [replace(source, doubled=doubled) for source in sources]
 
-    def _doubled(self, sources: list[Source]) -> frozenset[str]:
-        """Names that keep their suffix when written; two inputs must not have a file of the same name."""
-        names = [name for source in sources for name in source.names[0]]
-        if len(set(names)) < len(names):
-            (name, _), *_ = Counter(names).most_common(1)
-            places = [str(source.folders[0] / name) for source in sources if (source.folders[0] / name).exists()]
-            raise ValueError(f"{' and '.join(places)} would be written under one name; translate them separately")
-        return doubled_names(names)
+    def targets(self) -> dict[str, Path]:
+        """What each translation is called, without its suffix, and the file that it is made from.
+
+        Raises:
+            ValueError: if two would have the same name.
+        """
+        targets: dict[str, Path] = {}
+        for source in self.sources:
+            for i in range(len(source)):
+                name, path = stem_of(source.written(i)), source.folders[0] / source.name(i)
+                if name in targets:
+                    raise ValueError(f"{targets[name]} and {path} would be written under one name; rename one")
+                targets[name] = path
+        return targets
+
+    @functools.cached_property
+    def _pictures(self) -> Dataset:
+        self.targets()
+        # An unreadable file must not cost the others their translation, nor go unnoticed.
+        bad = [source.find_bad(self._world()) for source in self.sources]
+        self.skipped = [message for found in bad for message in found.values()]
+        readable = [source for source in leave_out(self.sources, bad, "skip") if len(source)]
+        return ConcatDataset([PictureSet([((self.side,), source)], self.preprocess) for source in readable])
 
     def dataset(self, split: Split) -> Dataset:
         if split != "test":

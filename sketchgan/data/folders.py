@@ -11,11 +11,12 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from sketchgan.data.base import Split, TranslationData
 from sketchgan.data.index import NameIndex, match, scan
-from sketchgan.data.pictures import MAX_PIXELS, ValueRange, read_picture
+from sketchgan.data.pictures import MAX_PIXELS, PictureError, ValueRange, is_range, read_picture
 from sketchgan.data.source import OnBadImage, PictureSet, SidesOf, Source, class_of, doubled_names, leave_out
 from sketchgan.data.transforms import Preprocess, PreprocessMode
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+_OTHER_NAMES = (*SPLITS, "training", "valid", "validation", "testing")  # in any case, "Train" for one
 
 
 class Folders(TranslationData):
@@ -87,7 +88,7 @@ class Folders(TranslationData):
             raise ValueError(f'direction must be "AtoB" or "BtoA", got {direction!r}')
         if min(channels_a, channels_b) < 1:
             raise ValueError(f"channels must be at least 1, got channels_a {channels_a}, channels_b {channels_b}")
-        if value_range is not None and not value_range[0] < value_range[1]:
+        if value_range is not None and not (isinstance(value_range, tuple | list) and is_range(*value_range)):
             raise ValueError(f"value_range must be (low, high) with low < high, got {value_range}")
         if not 0 < val_fraction < 1:
             raise ValueError(f"val_fraction must be between 0 and 1, got {val_fraction}")
@@ -108,6 +109,9 @@ class Folders(TranslationData):
         self._names: dict[Path, NameIndex] = {}
         self._found: dict[Split, list[SidesOf]] = {}
 
+    def setup(self, stage: str) -> None:
+        _ = self._layout  # missing folders show at once, not after networks for scores were downloaded
+
     def state_dict(self) -> dict[str, Any]:
         return {
             "preprocess": self.eval_preprocess.settings(),
@@ -120,23 +124,26 @@ class Folders(TranslationData):
         if split not in self._datasets:
             training = split == "train"
             preprocess = self.preprocess if training else self.eval_preprocess
-            sources = []
-            for sides, source in self._sources(split):
-                doubled = frozenset() if training else doubled_names(source.names[0])
-                source = replace(source, preprocess=preprocess, doubled=doubled)
-                sources.append((sides, self._usable(split, source)))
-            self._datasets[split] = PictureSet(sources, preprocess, training, self.seed)
+            sides, sources = zip(*self._sources(split), strict=True)
+            prepared = [replace(source, preprocess=preprocess) for source in sources]
+            if not training:
+                prepared = [replace(source, doubled=doubled_names(source.names[0])) for source in prepared]
+            if self.check_images:
+                prepared = self._usable(split, prepared)
+            self._datasets[split] = PictureSet(list(zip(sides, prepared, strict=True)), preprocess, training, self.seed)
         return self._datasets[split]
 
-    def _usable(self, split: Split, source: Source) -> Source:
-        """A source without the files that cannot be read, or an error that lists them."""
-        if not self.check_images:
-            return source
-        rank_zero_info(f"Reading the {len(source)} {split} pictures of {source.folders[0]} once (check_images=True)")
-        bad = source.find_bad(self._world())
+    def _usable(self, split: Split, sources: list[Source]) -> list[Source]:
+        """Sources without the files that cannot be read, or an error that lists them."""
+        rank_zero_info(f"Reading {sum(map(len, sources))} {split} pictures of {self.root} once (check_images=True)")
+        bad = [source.find_bad(self._world()) for source in sources]
+        usable = leave_out(sources, bad, self.on_bad_image)
+        for source in usable:
+            if not len(source):
+                raise PictureError(f"none of the {split} pictures in {source.folders[0]} can be used")
         if self.on_bad_image == "skip":
-            self.skipped.setdefault(split, []).extend(bad.values())
-        return leave_out(source, bad, self.on_bad_image)
+            self.skipped[split] = [message for found in bad for message in found.values()]
+        return usable
 
     # From a split's name to its files
 
@@ -159,7 +166,7 @@ class Folders(TranslationData):
         """Training without, or validation with, the fraction that is held out where there is no ``val`` folder."""
         if len(source) < 2:
             raise ValueError(f"{source.folders[0]} has one picture; one for validation must remain beside it")
-        count = max(1, round(self.val_fraction * len(source)))
+        count = min(len(source) - 1, max(1, round(self.val_fraction * len(source))))
         chosen = set(random.Random(f"val/{self.seed}").sample(range(len(source)), count))
         return source.only(chosen if split == "val" else (i for i in range(len(source)) if i not in chosen))
 
@@ -167,7 +174,7 @@ class Folders(TranslationData):
     def _layout(self) -> dict[Split, tuple[Path, ...]]:
         root = self.root
         if not root.is_dir():
-            raise FileNotFoundError(f"no folder {root}; the first lines of a recipe say where its data comes from")
+            raise FileNotFoundError(f"no folder {root} (the first lines of a packaged recipe say where its data is)")
         found: dict[str, dict[Split, tuple[Path, ...]]] = {
             "A/train and B/train": {s: (root / "A" / s, root / "B" / s) for s in SPLITS},
             "trainA and trainB": {s: (root / f"{s}A", root / f"{s}B") for s in SPLITS},
@@ -177,13 +184,17 @@ class Folders(TranslationData):
             found.popitem()
         for name, layout in found.items():
             found[name] = {s: folders for s, folders in layout.items() if any(map(Path.is_dir, folders))}
-        if not found["A/train and B/train"] and (root / "A").is_dir() and (root / "B").is_dir():
+        if not found["A/train and B/train"] and _has_sides(root):
+            inside = [path.name for side in ("A", "B") for path in (root / side).iterdir() if path.is_dir()]
+            if almost := [name for name in inside if name.lower() in _OTHER_NAMES]:
+                raise ValueError(f"{root}/A and {root}/B have {', '.join(almost)}; splits are train, val and test")
             found["A/train and B/train"] = {"train": (root / "A", root / "B")}  # no splits
         found = {name: layout for name, layout in found.items() if layout}
         if len(found) > 1:
             raise ValueError(f"{root} can be read in several ways ({'; '.join(found)}); move one of them elsewhere")
         if not found:
             hint = "; pairs side by side in one picture are for PairedFolders" if (root / "train").is_dir() else ""
+            hint = "; it has train/A and train/B" if _has_sides(root / "train") else hint
             inside = sorted(path.name for path in root.iterdir())[:8]
             raise FileNotFoundError(
                 f"{root} has no folders trainA and trainB, or A/train and B/train"
@@ -191,8 +202,9 @@ class Folders(TranslationData):
                 + f"{hint}; it holds {', '.join(inside) or 'nothing'}"
             )
         (layout,) = found.values()
-        if self.paired and any(len(folders) == 1 and _splits_sides(*folders) for folders in layout.values()):
-            raise ValueError(f"{root} has train/A and train/B; move them to A/train and B/train")
+        for split, folders in layout.items():
+            if len(folders) == 1 and not self.labelled and _has_sides(*folders):
+                raise ValueError(f"{root} has {split}/A and {split}/B; move them to A/{split} and B/{split}")
         for folder in (folder for folders in layout.values() for folder in folders):
             if not folder.is_dir():
                 raise FileNotFoundError(f"no folder {folder}, though its counterpart is there; both must be")
@@ -252,7 +264,7 @@ class Folders(TranslationData):
         return tuple(sorted({class_of(name, folder) for folder in folders for name in self._scan(folder)}))
 
 
-def _splits_sides(folder: Path) -> bool:
+def _has_sides(folder: Path) -> bool:
     return (folder / "A").is_dir() and (folder / "B").is_dir()
 
 
@@ -261,9 +273,9 @@ class PairedFolders(Folders):
 
     Three layouts are recognised: ``root/train/x.jpg`` with A in the left and B in the right half,
     ``root/A/train/x.jpg`` with ``root/B/train/x.png``, and ``root/trainA/x.jpg`` with ``root/trainB/x.png``; likewise
-    ``val`` and ``test``. In two trees, files with the same name but for the suffix (and an ending ``_A``, ``_B``) are a
-    pair. One draw of crop and mirroring serves both sides. ``sketchgan pairs A B OUT`` makes the first layout from two
-    trees. Arguments and errors are those of `Folders`.
+    ``val`` and ``test``, and ``root/A/…`` with ``root/B/…`` if there are no splits. In two trees, files with the same
+    name but for the suffix (and an ending ``_A``, ``_B``) are a pair. One draw of crop and mirroring serves both sides.
+    ``sketchgan pairs A B OUT`` makes the first layout from two trees. Arguments and errors are those of `Folders`.
     """
 
     paired = True

@@ -19,6 +19,11 @@ MAX_PIXELS = 89_478_485  # Pillow's own limit, a quarter of a gigabyte of RGB
 ValueRange = tuple[float, float]
 
 
+def is_range(*value_range: float) -> bool:
+    """Whether these are a lower and an upper end."""
+    return len(value_range) == 2 and value_range[0] < value_range[1]
+
+
 class PictureError(ValueError):
     """A file that is no picture, or not one that can be used as it is."""
 
@@ -35,7 +40,8 @@ def read_picture(
 
     Args:
         path: a file with one of `SUFFIXES`.
-        value_range: what 0 and 1 stand for in pictures that are not of 8 bits, for instance (0, 4095).
+        value_range: what 0 and 1 stand for in pictures that are not of 8 bits, for instance (0, 4095). PGM files that
+            name a maximum of their own are scaled by that.
         alpha: keep transparency as a fourth channel.
         max_pixels: larger pictures are refused before they are unpacked; beyond twice its default, raise
             ``PIL.Image.MAX_IMAGE_PIXELS`` too.
@@ -95,12 +101,11 @@ def _read_image(path: Path, value_range: ValueRange | None, alpha: bool, max_pix
         if _is_deep_png(image):
             return _read_deep_png(path, alpha)
         mode = image.mode
+        by_itself = image.format == "PPM" and image.tile[0][0] != "raw"  # Pillow scales to 65535 by the file's maximum
         image.load()
         upright = ImageOps.exif_transpose(image)
-        if image.format == "PPM" and mode == "I":
-            return _scaled(np.asarray(upright), (0, 65535))  # Pillow has scaled it to that
-        if mode.startswith("I;16") or (mode == "I" and image.format == "PNG"):
-            return _scaled(np.asarray(upright), value_range or (0, 65535))
+        if mode.startswith("I;16") or (mode == "I" and image.format in ("PNG", "PPM")):
+            return _scaled(np.asarray(upright), (not by_itself and value_range) or (0, 65535))
         if mode in ("I", "F"):
             return _scaled(np.asarray(upright), value_range)
         if upright.has_transparency_data or mode in ("La", "RGBa"):

@@ -53,7 +53,7 @@ class Source:
         return self.names[side % len(self.names)][int(self.entries[index])]
 
     def written(self, index: int, side: int = 0) -> str:
-        """The name that its translation is written under once the suffix is replaced: that of no other file."""
+        """The name that its translation is written under, once the suffix is replaced: that of no other file."""
         name = self.name(index, side)
         return f"{name}.png" if stem_of(name) in self.doubled else name
 
@@ -127,45 +127,40 @@ SidesOf = tuple[tuple[str, ...], Source]
 """A source, and which sides its pictures are: ``("A", "B")`` for pairs, ``("A",)`` for a domain."""
 
 
-def leave_out(source: Source, bad: dict[int, str], on_bad_image: OnBadImage) -> Source:
-    """A source without the entries that cannot be read.
+def leave_out(sources: list[Source], bad: list[dict[int, str]], on_bad_image: OnBadImage) -> list[Source]:
+    """Sources without the entries that cannot be read; some may have none left.
 
     Args:
-        source: all entries.
-        bad: what `Source.find_bad` found.
+        sources: all entries.
+        bad: what `Source.find_bad` found in each.
         on_bad_image: "skip" warns, "raise" does not accept any.
 
     Raises:
         PictureError: listing the files.
     """
-    if not bad:
-        return source
-    listed = "".join(f"\n  {message}" for message in list(bad.values())[:10])
-    listed += f"\n  and {len(bad) - 10} more" if len(bad) > 10 else ""
+    messages = [message for found in bad for message in found.values()]
+    if not messages:
+        return sources
+    problem = f"{len(messages)} of {sum(map(len, sources))} pictures cannot be used"
+    listed = "".join(f"\n  {message}" for message in messages[:10])
+    listed += f"\n  and {len(messages) - 10} more" if len(messages) > 10 else ""
     if on_bad_image == "raise":
-        raise PictureError(
-            f"{len(bad)} of {len(source)} pictures cannot be used; repair or remove them, or leave them out with "
-            f"on_bad_image='skip':{listed}"
-        )
-    if len(bad) == len(source):
-        raise PictureError(f"none of {len(source)} pictures can be used:{listed}")
-    rank_zero_warn(f"{len(bad)} of {len(source)} pictures cannot be used and are left out:{listed}")
-    return source.only(i for i in range(len(source)) if i not in bad)
+        raise PictureError(f"{problem}; repair or remove them, or leave them out with on_bad_image='skip':{listed}")
+    if len(messages) == sum(map(len, sources)):
+        raise PictureError(f"none of the pictures can be used:{listed}")
+    rank_zero_warn(f"{problem} and are left out:{listed}")
+    return [
+        source.only(i for i in range(len(source)) if i not in found) if found else source
+        for source, found in zip(sources, bad, strict=True)
+    ]
 
 
 def doubled_names(names: Iterable[str]) -> frozenset[str]:
-    """Names without suffix that occur more than once, for instance x of x.jpg and x.png.
-
-    Raises:
-        ValueError: if a name with its suffix is also another's without: x.jpg beside x.png and x.jpg.png.
-    """
+    """Names without suffix that occur more than once, for instance x of x.jpg and x.png."""
     once: set[str] = set()
     twice: set[str] = set()
     for name in names:
         (twice if stem_of(name) in once else once).add(stem_of(name))
-    for name in names if twice else ():
-        if stem_of(name) in twice and name in once:
-            raise ValueError(f"{name} is the name of a file, and of another without its suffix; rename one")
     return frozenset(twice)
 
 
@@ -214,7 +209,9 @@ class PictureSet(Dataset):
             draw = self.preprocess.make_params(rng, size_of(pictures[0])) if self.training else None
             for place, (side, picture) in enumerate(zip(sides, pictures, strict=True)):
                 sample[side] = self.preprocess(picture, draw)
-                sample[f"{side}_path"] = source.name(i, place) if self.training else source.written(i, place)
+                sample[f"{side}_path"] = source.name(i, place)
+                if not self.training:
+                    sample[f"{side}_name"] = source.written(i, place)
                 if source.classes:
                     sample[f"{side}_label"] = source.label(i)
         return sample

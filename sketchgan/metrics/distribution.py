@@ -17,8 +17,8 @@ class DistributionScores:
 
     FID: Heusel et al., 2017, arXiv 1706.08500. KID: Bińkowski et al., 2018, arXiv 1801.01401, the mean over 100 subsets
     of at most 1000 (one, where a subset is the whole set). Inception score: Salimans et al., 2016, arXiv 1606.03498,
-    the mean over ten splits (fewer, where they would have less than two pictures). Subsets and splits are the same in
-    every call and draw from no global generator.
+    the mean over ten splits (fewer, where one would hold a single picture). Subsets and splits are the same in every
+    call and draw from no global generator; they follow the order of the pictures, which several processes change.
 
     Args:
         widths: numbers of features and of logits; see `FeatureNet`.
@@ -90,7 +90,7 @@ class DistributionScores:
                 metric.subset_size = min(KID_SUBSET, made, real)
                 metric.subsets = 100 if metric.subset_size < max(made, real) else 1
             if name == "is":
-                metric.splits = min(10, made // 2)  # of one picture each, all would score 1
+                metric.splits = _splits(made)
             self._as_one_tensor(metric)
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(0)
@@ -110,3 +110,8 @@ class DistributionScores:
         for name in ("real_features", "fake_features", "features"):
             if isinstance(parts := getattr(metric, name, None), list):
                 setattr(metric, name, [torch.cat(parts)])
+
+
+def _splits(made: int) -> int:
+    """Ten, or the most below that leave no picture alone, which would score 1 whatever it shows."""
+    return max(s for s in range(1, min(10, made // 2) + 1) if made % -(-made // s) != 1)

@@ -70,7 +70,7 @@ def feature_net(which: str | nn.Module, weights: str | Path | None = None) -> Fe
         return FeatureNet(openmoji_classifier(), "openmoji classifier (not Inception), antialiased bilinear to 64x64")
     if which == "inception":
         return FeatureNet(_inception(weights), "Inception v3 of FID (torch-fidelity), TensorFlow bilinear to 299x299")
-    raise ValueError(f'features must be "inception", "openmoji" or a module, got {which!r}')
+    raise ValueError(f'a network for scores is "inception", "openmoji" or a module, got {which!r}')
 
 
 def openmoji_classifier() -> OpenMojiClassifier:

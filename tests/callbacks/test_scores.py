@@ -181,6 +181,19 @@ def test_a_single_picture_gives_no_fid_and_no_error():
     assert "val/fid" not in logged
 
 
+def test_a_perfect_picture_is_written_as_json(tmp_path):
+    module = Pix2Pix(nn.Identity(), PatchDiscriminator(6, ndf=2, n_layers=1))
+
+    class Same(OpenMoji):
+        def dataset(self, split):
+            return [{"A": sample["B"], "B": sample["B"]} for sample in list(super().dataset(split))[:2]]
+
+    run = quiet_trainer(callbacks=[ImageMetrics("psnr")], logger=CSVLogger(tmp_path))
+    run.validate(module, Same(image_size=32), verbose=False)
+    (line,) = Path(run.log_dir, "scores.jsonl").read_text().splitlines()
+    assert json.loads(line)["value"] == "inf"
+
+
 def test_settings_that_do_not_fit_say_so():
     with pytest.raises(ValueError, match="unknown scores fod; there are l1, psnr"):
         ImageMetrics(("fod",))

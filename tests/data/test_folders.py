@@ -131,6 +131,8 @@ def test_a_fraction_of_train_becomes_val_and_val_serves_as_test(tmp_path):
     assert {again[i]["A_path"] for i in range(2)} == held_out
     few = PairedFolders(tmp_path, val_fraction=0.001, **SMALL)
     assert len(few.dataset("val")) == 1
+    most = PairedFolders(tmp_path, val_fraction=0.99, **SMALL)
+    assert len(most.dataset("train")) == 1
     unpaired = UnpairedFolders(tmp_path, val_fraction=0.1, **SMALL)
     assert [len(source) for _, source in unpaired.dataset("val").sources] == [2, 2]
     assert [len(source) for _, source in unpaired.dataset("train").sources] == [18, 18]
@@ -217,6 +219,11 @@ def test_pairs_match_by_stem_or_say_what_has_no_partner(tmp_path):
             "has train/A and train/B; move them to A/",
         ),
         (
+            lambda root: two_trees(root, pattern="{side}/{split}", splits=("Train", "Test")),
+            ValueError,
+            r"have .*Train.*splits are train, val and test",
+        ),
+        (
             lambda root: picture(root / "trainA" / "a.png"),
             FileNotFoundError,
             r"no folder .*trainB, though its counterpart is there",
@@ -232,6 +239,27 @@ def test_folders_that_do_not_fit_say_so(tmp_path, make, error, message):
         PairedFolders(tmp_path, **SMALL).dataset("train")
 
 
+def test_letters_as_classes_are_no_sides(tmp_path):
+    for name in "ABC":
+        picture(tmp_path / "train" / name / f"{name}.png", size=(40, 20))
+    data = PairedFolders(tmp_path, labels=True, **SMALL)
+    assert data.classes == ("A", "B", "C")
+    assert len(data.dataset("train")) == 2
+
+
+def test_missing_folders_show_when_training_is_set_up():
+    with pytest.raises(FileNotFoundError, match="no folder nowhere"):
+        PairedFolders("nowhere").setup("fit")
+
+
+def test_written_names_are_told_apart_and_paths_stay_true(tmp_path):
+    two_trees(tmp_path)
+    picture(tmp_path / "A" / "val" / "val0.jpg")
+    batches = list(UnpairedFolders(tmp_path, **SMALL).val_dataloader())
+    assert [batch["A_path"][0] for batch in batches[:3]] == ["val0.jpg", "val0.png", "val1.png"]
+    assert [batch["A_name"][0] for batch in batches[:3]] == ["val0.jpg.png", "val0.png.png", "val1.png"]
+
+
 def test_unpaired_data_side_by_side_is_pointed_to_paired_folders(tmp_path):
     side_by_side(tmp_path)
     with pytest.raises(FileNotFoundError, match="pairs side by side in one picture are for PairedFolders"):
@@ -244,6 +272,9 @@ def test_unpaired_data_side_by_side_is_pointed_to_paired_folders(tmp_path):
         ({"direction": "BtoC"}, 'direction must be "AtoB" or "BtoA"'),
         ({"channels_a": 0}, "channels must be at least 1"),
         ({"value_range": (1, 0)}, "low < high"),
+        ({"value_range": 255}, "low < high"),
+        ({"value_range": (0,)}, "low < high"),
+        ({"eval_batch_size": 0}, "eval_batch_size must be at least 1"),
         ({"val_fraction": 1.0}, "val_fraction must be between 0 and 1, got 1.0"),
         ({"on_bad_image": "ignore"}, 'on_bad_image must be "raise" or "skip"'),
         ({"on_bad_image": "skip", "check_images": False}, "leave it on"),
@@ -268,9 +299,8 @@ def test_bad_pictures_are_listed_before_training(tmp_path, cls):
     with pytest.raises(PictureError, match="pictures cannot be used; .*on_bad_image='skip'") as caught:
         cls(tmp_path, **SMALL).train_dataloader()
     assert "train3.png is empty (0 bytes)" in str(caught.value)
-    if cls is PairedFolders:
-        assert "2 of 10" in str(caught.value)
-        assert "train7.bmp" in str(caught.value)
+    assert "train7.bmp cannot be read" in str(caught.value)
+    assert ("2 of 10" if cls is PairedFolders else "2 of 20") in str(caught.value)
 
 
 def test_bad_pictures_are_skipped_with_a_report(tmp_path):
@@ -283,11 +313,11 @@ def test_bad_pictures_are_skipped_with_a_report(tmp_path):
     ]
     assert len(paired.skipped["train"]) == 2
     unpaired = UnpairedFolders(tmp_path, on_bad_image="skip", **SMALL)
-    with pytest.warns(UserWarning, match="1 of 10 pictures"):
+    with pytest.warns(UserWarning, match="2 of 20 pictures"):
         assert [len(source) for _, source in unpaired.dataset("train").sources] == [9, 9]
     for path in (tmp_path / "A" / "test").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(PictureError, match="none of 10 pictures can be used"):
+    with pytest.raises(PictureError, match="none of the pictures can be used"):
         paired.dataset("test")
 
 
@@ -376,7 +406,7 @@ def test_side_by_side_needs_two_columns(tmp_path):
         PairedFolders(tmp_path, preprocess="scale_width", **SMALL).dataset("train")
 
 
-def test_fewer_pictures_than_processes_is_said_on_all_of_them(tmp_path):
+def test_fewer_pictures_than_processes_is_said(tmp_path):
     two_trees(tmp_path, count=3)
     data = PairedFolders(tmp_path, check_images=False, **SMALL)
     data._world = lambda: (4, 2)
@@ -389,12 +419,12 @@ def test_files_to_translate_keep_their_size_and_leave_out_what_cannot_be_read(tm
     picture(tmp_path / "b.png", size=(9, 30))
     (tmp_path / "in" / "broken.jpg").write_bytes(b"")
     data = PictureFiles([str(tmp_path / "in"), str(tmp_path / "b.png")])
-    with pytest.warns(UserWarning, match=r"1 of 2 pictures .*left out:\n.*broken.jpg is empty"):
+    with pytest.warns(UserWarning, match=r"1 of 3 pictures .*left out:\n.*broken.jpg is empty"):
         batches = list(data.predict_dataloader())
     assert [batch["A_path"] for batch in batches] == [["deep/a.png"], ["b.png"]]
     assert [tuple(batch["A"].shape) for batch in batches] == [(1, 3, 13, 21), (1, 3, 30, 9)]
     assert len(data.skipped) == 1
-    with pytest.raises(PictureError, match="none of 1 pictures can be used"):
+    with pytest.raises(PictureError, match="none of the pictures can be used"):
         PictureFiles([str(tmp_path / "in" / "broken.jpg")]).predict_dataloader()
     with pytest.raises(FileNotFoundError, match="no file or folder"):
         PictureFiles([str(tmp_path / "nowhere")]).predict_dataloader()

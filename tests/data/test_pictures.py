@@ -256,6 +256,13 @@ def test_value_range_says_what_0_and_1_are(tmp_path):
     assert np.array_equal(np.array(read_picture(grey, value_range=(0, 4095))), GREY)  # of 8 bits: left alone
 
 
+def test_pgm_follows_its_own_maximum_or_the_range(tmp_path):
+    full = written(tmp_path / "full.pgm", b"P5 2 1 65535\n" + np.array([0, 4095], ">u2").tobytes())
+    assert read_picture(full, value_range=(0, 4095)).tolist() == [[[0, 1]]]
+    own = written(tmp_path / "own.pgm", b"P5 2 1 4095\n" + np.array([0, 4095], ">u2").tobytes())
+    assert read_picture(own, value_range=(0, 4095)).tolist() == [[[0, 1]]]
+
+
 def test_beyond_pillows_own_limit_the_file_is_named(tmp_path, monkeypatch):
     path = saved(Image.fromarray(RGB), tmp_path / "large.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)

@@ -4,6 +4,7 @@ import scipy.linalg
 import torch
 
 from sketchgan.metrics import DistributionScores
+from sketchgan.metrics.distribution import _splits
 
 FEATURES = 16
 
@@ -68,6 +69,14 @@ def test_inception_score_is_that_of_its_splits():
         p = logits[torch.randperm(len(logits))].double().softmax(1)
     scores = [(q * (q.log() - q.mean(0).log())).sum(1).mean().exp() for q in p.chunk(10)]
     assert value == pytest.approx(torch.stack(scores).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("made", [2, 3, 5, 7, 19, 21, 25, 41, 91, 1000])
+def test_no_split_holds_a_single_picture(made):
+    parts = torch.zeros(made).chunk(_splits(made))
+    assert min(map(len, parts)) > 1
+    assert len(parts) <= 10
+    assert made < 20 or len(parts) >= 5
 
 
 def test_values_repeat_and_leave_the_global_generator_alone():

@@ -47,7 +47,7 @@ def test_any_module_will_do():
     assert net.widths == (3, 3)
     assert net.protocol.startswith("Mean")
     assert feature_net(net) is net
-    with pytest.raises(ValueError, match='features must be "inception", "openmoji" or a module, got \'vgg\''):
+    with pytest.raises(ValueError, match='a network for scores is "inception", "openmoji" or a module, got \'vgg\''):
         feature_net("vgg")
 
 

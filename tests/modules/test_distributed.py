@@ -71,7 +71,7 @@ def test_processes_that_see_nothing_take_part_in_every_score(results):
     assert first["uneven"] == second["uneven"] == pytest.approx(alone, rel=1e-4)
 
 
-def test_processes_end_equal_batch_norm_included(results, name):
+def test_processes_end_and_validate_equal(results, name):
     first, second = (rank[name]["training"] for rank in results[1])
     differ = differing(first["unbroken"], second["unbroken"])
     assert all("running_" in key for key in differ)  # after the last validation nothing has made them equal again
