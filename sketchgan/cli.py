@@ -16,7 +16,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from sketchgan.callbacks import CollapseAlarm, GracefulStop, ImageMetrics, PredictionWriter, SampleGrid, Speed
 from sketchgan.data import TranslationData, combine_pairs
-from sketchgan.inference import translate
+from sketchgan.inference import HARMLESS, translate
 from sketchgan.modules import GANModule
 from sketchgan.modules.checkpoint import read, record_of
 from sketchgan.recipes import describe, find_recipe, recipes
@@ -174,10 +174,9 @@ def _run_of(config: Path) -> str:
 def run(args: list[str]) -> SketchGANCLI:
     """Run a subcommand of the LightningCLI and return it, with its trainer, model and data."""
     for expected in (
-        ".*does not have many workers.*",
+        *HARMLESS,
         ".*Previous log files in this directory will be deleted.*",  # the two loggers share it
         ".*LightningCLI's args parameter is intended.*",
-        ".*isinstance\\(treespec, LeafSpec\\).*",
     ):
         warnings.filterwarnings("ignore", expected)
     try:

@@ -15,6 +15,8 @@ from sketchgan.data import PictureFiles
 from sketchgan.modules import load
 from sketchgan.modules.checkpoint import data_settings, read
 
+HARMLESS = (".*does not have many workers.*", ".*isinstance\\(treespec, LeafSpec\\).*")  # warnings of Lightning
+
 
 def translate(
     checkpoint: str | Path,
@@ -68,7 +70,7 @@ def translate(
         raise ValueError(f"{checkpoint} does not say how its data was prepared; use preprocess='native'")
     side: Literal["A", "B"] = "A" if direction == "AtoB" else "B"
     files = PictureFiles(
-        [str(path) for path in ([inputs] if isinstance(inputs, str | Path) else inputs)],
+        inputs,
         side=side,
         preprocess=data["preprocess"] if official else None,
         channels=data.get(f"channels_{side.lower()}", 3),
@@ -100,8 +102,8 @@ def _refuse_own_inputs(files: PictureFiles, out: Path) -> None:
             raise ValueError(f"{out} is inside {path}, whose pictures are the input; write to a folder elsewhere")
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; give a folder to write to")
-    taken = {path.resolve() for path in files.targets().values()}
-    for name in files.targets():
+    taken = {path.resolve() for path in files.targets.values()}
+    for name in files.targets:
         if (out / f"{name}.png").resolve() in taken:
             raise ValueError(f"{out / name}.png is an input and would be overwritten; write to a folder elsewhere")
 
@@ -114,8 +116,8 @@ def _quiet() -> Iterator[None]:
     logger.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*does not have many workers.*")
-            warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
+            for expected in HARMLESS:
+                warnings.filterwarnings("ignore", expected)
             yield
     finally:
         logger.setLevel(level)

@@ -82,7 +82,8 @@ class ImageMetrics(Callback):
         self._metrics: dict[str, Metric] = {}  # of single pictures, by stage and score: "val/rec_a_l1"
         self._sets: dict[str, DistributionScores] = {}  # by stage and domain: "val/B"
         self._known: set[str] = set()  # those whose real pictures have been looked at
-        self._seen: Counter[str] = Counter()  # pictures of this pass, by metric, set, and size
+        # Pictures of this pass: ("score", "val/l1"), ("set", "val/B"), and by size ("size B", "64x64").
+        self._seen: Counter[tuple[str, str]] = Counter()
         if self._lpips is not None:
             self._lpips.reset()
 
@@ -113,12 +114,12 @@ class ImageMetrics(Callback):
         paired = getattr(getattr(trainer, "datamodule", None), "paired", True)
         # Lightning's autocast has ended here: scores are computed in float32.
         for score, made, true in self._comparisons(outputs, paired):
-            self._seen[f"{stage}/{score}"] += len(made)
+            self._seen["score", f"{stage}/{score}"] += len(made)
             self._metric(f"{stage}/{score}", pl_module.device).update(made, true)
         for target, origin in (("B", "A"), ("A", "B")):
             if f"fake_{target}" in outputs:
                 made = outputs[f"fake_{target}"]
-                self._seen[f"{made.shape[-1]}x{made.shape[-2]} {target}"] += len(made)
+                self._seen[f"size {target}", f"{made.shape[-1]}x{made.shape[-2]}"] += len(made)
                 if self._nets:
                     self._look(stage, target, outputs, batch.get(f"{origin}_label"), pl_module.device)
 
@@ -145,7 +146,7 @@ class ImageMetrics(Callback):
         made, real = pictures[f"fake_{target}"], pictures.get(f"real_{target}")
         seen = {net: net.to(device)(to_uint8(made)) for net in set(self._nets.values())}
         if net := self._nets.get("features"):
-            self._seen[f"{stage}/{target}"] += len(made)
+            self._seen["set", f"{stage}/{target}"] += len(made)
             scores = self._set(f"{stage}/{target}", device)
             scores.update(seen[net][0], seen[net][1], real=False)
             if real is not None and f"{stage}/{target}" not in self._known:
@@ -157,7 +158,8 @@ class ImageMetrics(Callback):
                     "an accuracy needs class labels in the batch; use data with labels=True, or leave it out"
                 )
             found = seen[net][1].argmax(1) == labels
-            self._seen[name := f"{stage}/accuracy{_suffix(target)}"] += len(made)
+            name = f"{stage}/accuracy{_suffix(target)}"
+            self._seen["score", name] += len(made)
             self._metric(name, device).update(found.float())
 
     def _set(self, name: str, device: torch.device) -> DistributionScores:
@@ -195,22 +197,21 @@ class ImageMetrics(Callback):
 
     def _finish(self, stage: str, trainer: Trainer, pl_module: LightningModule) -> None:
         seen = self._seen_by_all(trainer)
-        sizes = [name.split() for name in seen if "/" not in name]
         lines: list[dict[str, Any]] = []
-        for name, count in seen.items():
-            if name[-2:] in ("/A", "/B"):
+        for (kind, name), count in seen.items():
+            if kind == "set":
                 scores = self._set(name, pl_module.device)
                 real = scores.counts()[1]
                 for score, value in scores.compute().items():
                     full = f"{stage}/{score}{_suffix(name[-1])}"
                     counts = {"made": count} if score == "is" else {"made": count, "real": real}
-                    lines.append({"score": full, "value": value, **self._protocol(full, sizes), **counts})
+                    lines.append({"score": full, "value": value, **self._protocol(full, seen), **counts})
                 scores.reset()
                 if real:
                     self._known.add(name)
-            elif "/" in name:
+            elif kind == "score":
                 metric = self._metric(name, pl_module.device)
-                lines.append({"score": name, "value": metric.compute(), **self._protocol(name, sizes), "made": count})
+                lines.append({"score": name, "value": metric.compute(), **self._protocol(name, seen), "made": count})
                 metric.reset()
         self._seen.clear()
         folder = trainer.log_dir  # asked for by all processes
@@ -228,7 +229,7 @@ class ImageMetrics(Callback):
                         line["value"] = str(line["value"])  # the PSNR of a perfect picture, which JSON cannot say
                     file.write(json.dumps(line) + "\n")
 
-    def _seen_by_all(self, trainer: Trainer) -> dict[str, int]:
+    def _seen_by_all(self, trainer: Trainer) -> dict[tuple[str, str], int]:
         """Counts of all processes: one may have had no picture of a kind, but must take part in every sum."""
         parts: list[Any] = [self._seen]
         if trainer.world_size > 1:
@@ -236,12 +237,12 @@ class ImageMetrics(Callback):
             torch.distributed.all_gather_object(parts, self._seen)
         return dict(sorted(sum(parts, Counter()).items()))
 
-    def _protocol(self, name: str, sizes: list[list[str]]) -> dict[str, str]:
+    def _protocol(self, name: str, seen: dict[tuple[str, str], int]) -> dict[str, str]:
         """What must be said beside a number."""
         score = name.rpartition("/")[2].removesuffix("_a")
         target = "A" if name.endswith("_a") or "rec_a" in name else "B"  # as large as what it was made from or into
-        those = [size for size, of in sizes if of == target]
-        size = ", ".join(those[:3]) + (", …" if len(those) > 3 else "")
+        sizes = [size for kind, size in seen if kind == f"size {target}"]
+        size = ", ".join(sizes[:3]) + (", …" if len(sizes) > 3 else "")
         if score in (*_OF_SETS, "accuracy"):
             net = self._nets["features" if score in _OF_SETS else "classifier"]
             return {"net": net.protocol, "pictures": f"8 bits, {size}"}

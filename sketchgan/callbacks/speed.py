@@ -1,12 +1,12 @@
 """Making the networks faster without touching their weights' names."""
 
-from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 
 class Speed(Callback):
@@ -43,20 +43,18 @@ class Speed(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         changed = []
         for name, network in pl_module.named_children():
-            if not any(True for _ in network.parameters()):
+            if next(network.parameters(), None) is None:
                 continue
             if self.channels_last is True or (self.channels_last == "auto" and not _normalises_instances(network)):
                 network.to(memory_format=torch.channels_last)
                 changed.append(name)
             if self.compile and network not in self._compiled:
                 # In place: assigning torch.compile(network) would rename every weight to _orig_mod.….
-                options: dict[str, Any] = {"backend": self.backend, "mode": self.mode}
-                network.compile(**options)
+                network.compile(backend=self.backend, mode=self.mode)
                 self._compiled.add(network)
         if changed and stage == "fit":
             rank_zero_info(f"channels_last: {', '.join(changed)}")
 
 
 def _normalises_instances(network: nn.Module) -> bool:
-    modules: Iterable[nn.Module] = network.modules()
-    return any(isinstance(module, nn.modules.instancenorm._InstanceNorm) for module in modules)
+    return any(isinstance(module, _InstanceNorm) for module in network.modules())

@@ -85,7 +85,7 @@ class TranslationData(LightningDataModule):
 
     def _eval_loader(self, split: Split) -> DataLoader:
         dataset = self.dataset(split)
-        world, _ = self._world()
+        world, rank = self._world()
         if len(dataset) < world:  # type: ignore[arg-type]
             raise ValueError(
                 f"{len(dataset)} {split} samples cannot be shared by {world} processes; "  # type: ignore[arg-type]
@@ -93,7 +93,7 @@ class TranslationData(LightningDataModule):
             )
         # A generator of its own: a loader draws one number per pass, and validation must not move training.
         own = torch.Generator().manual_seed(0)
-        sampler = ShareSampler(dataset, *self._world())
+        sampler = ShareSampler(dataset, world, rank)
         return DataLoader(dataset, batch_size=self.eval_batch_size, sampler=sampler, generator=own, **self._loading())
 
     def _world(self) -> tuple[int, int]:

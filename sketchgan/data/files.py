@@ -2,6 +2,7 @@
 
 import functools
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from torch.utils.data import ConcatDataset, Dataset
 from sketchgan.data.base import Split, TranslationData
 from sketchgan.data.index import NameIndex, scan, stem_of
 from sketchgan.data.pictures import MAX_PIXELS, ValueRange, read_picture
-from sketchgan.data.source import PictureSet, Source, doubled_names, leave_out
+from sketchgan.data.source import PictureSet, Source, doubled_names, leave_out_bad
 from sketchgan.data.transforms import Preprocess
 
 
@@ -43,7 +44,7 @@ class PictureFiles(TranslationData):
 
     def __init__(
         self,
-        inputs: list[str] | str,
+        inputs: Sequence[str | Path] | str | Path,
         side: Literal["A", "B"] = "A",
         preprocess: dict[str, Any] | None = None,
         channels: int = 3,
@@ -71,13 +72,12 @@ class PictureFiles(TranslationData):
             if not path.exists():
                 raise FileNotFoundError(f"no file or folder {path}")
             folder, names = (path, scan(path)) if path.is_dir() else (path.parent, NameIndex([os.fsencode(path.name)]))
-            if not len(names):
-                raise FileNotFoundError(f"no pictures in {path} (jpg, png, tif, webp, npy and others are looked for)")
             entries = torch.arange(len(names))
             sources.append(Source((folder,), (names,), entries, self.read, (self.channels,), self.preprocess))
         doubled = doubled_names(name for source in sources for name in source.names[0])
         return [replace(source, doubled=doubled) for source in sources]
 
+    @functools.cached_property
     def targets(self) -> dict[str, Path]:
         """What each translation is called, without its suffix, and the file that it is made from.
 
@@ -95,12 +95,11 @@ class PictureFiles(TranslationData):
 
     @functools.cached_property
     def _pictures(self) -> Dataset:
-        self.targets()
+        _ = self.targets  # two of one name are refused before anything is translated
         # An unreadable file must not cost the others their translation, nor go unnoticed.
-        bad = [source.find_bad(self._world()) for source in self.sources]
-        self.skipped = [message for found in bad for message in found.values()]
-        readable = [source for source in leave_out(self.sources, bad, "skip") if len(source)]
-        return ConcatDataset([PictureSet([((self.side,), source)], self.preprocess) for source in readable])
+        readable, self.skipped = leave_out_bad(self.sources, self._world(), "skip")
+        sets = [PictureSet([((self.side,), source)], self.preprocess) for source in readable if len(source)]
+        return ConcatDataset(sets)
 
     def dataset(self, split: Split) -> Dataset:
         if split != "test":

@@ -11,8 +11,8 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from sketchgan.data.base import Split, TranslationData
 from sketchgan.data.index import NameIndex, match, scan
-from sketchgan.data.pictures import MAX_PIXELS, PictureError, ValueRange, is_range, read_picture
-from sketchgan.data.source import OnBadImage, PictureSet, SidesOf, Source, class_of, doubled_names, leave_out
+from sketchgan.data.pictures import MAX_PIXELS, PictureError, ValueRange, read_picture
+from sketchgan.data.source import OnBadImage, PictureSet, SidesOf, Source, class_of, doubled_names, leave_out_bad
 from sketchgan.data.transforms import Preprocess, PreprocessMode
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -88,7 +88,9 @@ class Folders(TranslationData):
             raise ValueError(f'direction must be "AtoB" or "BtoA", got {direction!r}')
         if min(channels_a, channels_b) < 1:
             raise ValueError(f"channels must be at least 1, got channels_a {channels_a}, channels_b {channels_b}")
-        if value_range is not None and not (isinstance(value_range, tuple | list) and is_range(*value_range)):
+        if value_range is not None and not (
+            isinstance(value_range, tuple | list) and len(value_range) == 2 and value_range[0] < value_range[1]
+        ):
             raise ValueError(f"value_range must be (low, high) with low < high, got {value_range}")
         if not 0 < val_fraction < 1:
             raise ValueError(f"val_fraction must be between 0 and 1, got {val_fraction}")
@@ -136,14 +138,11 @@ class Folders(TranslationData):
     def _usable(self, split: Split, sources: list[Source]) -> list[Source]:
         """Sources without the files that cannot be read, or an error that lists them."""
         rank_zero_info(f"Reading {sum(map(len, sources))} {split} pictures of {self.root} once (check_images=True)")
-        bad = [source.find_bad(self._world()) for source in sources]
-        usable = leave_out(sources, bad, self.on_bad_image)
-        for source in usable:
+        readable, self.skipped[split] = leave_out_bad(sources, self._world(), self.on_bad_image)
+        for source in readable:
             if not len(source):
                 raise PictureError(f"none of the {split} pictures in {source.folders[0]} can be used")
-        if self.on_bad_image == "skip":
-            self.skipped[split] = [message for found in bad for message in found.values()]
-        return usable
+        return readable
 
     # From a split's name to its files
 
@@ -236,8 +235,6 @@ class Folders(TranslationData):
     def _scan(self, folder: Path) -> NameIndex:
         if folder not in self._names:  # a million names are looked up once
             self._names[folder] = scan(folder)
-        if not len(self._names[folder]):
-            raise FileNotFoundError(f"no pictures in {folder} (jpg, png, tif, webp, npy and others are looked for)")
         return self._names[folder]
 
     def _source(self, folders: tuple[Path, ...], names: list[NameIndex], sides: tuple[str, ...]) -> Source:

@@ -73,8 +73,14 @@ def scan(folder: Path) -> NameIndex:
 
     Returns:
         Names relative to ``folder``.
+
+    Raises:
+        FileNotFoundError: if there is no picture.
     """
-    return NameIndex(_walk(os.fsencode(folder), b"", frozenset()))
+    names = NameIndex(_walk(os.fsencode(folder), b"", frozenset()))
+    if not len(names):
+        raise FileNotFoundError(f"no pictures in {folder} (jpg, png, tif, webp, npy and others are looked for)")
+    return names
 
 
 def _walk(root: bytes, inside: bytes, above: frozenset[tuple[int, int]]) -> Iterator[bytes]:

@@ -6,7 +6,6 @@ from PIL import Image
 
 from sketchgan.data.index import match, scan, stem_of
 from sketchgan.data.pictures import PictureError, read_picture
-from sketchgan.data.transforms import size_of
 
 
 def combine_pairs(a: str | Path, b: str | Path, out: str | Path) -> int:
@@ -34,17 +33,11 @@ def combine_pairs(a: str | Path, b: str | Path, out: str | Path) -> int:
         if Path(out).resolve().is_relative_to(folder.resolve()):
             raise ValueError(f"{out} is inside {folder}; write to a folder of its own")
     names = match(scan(folders[0]), scan(folders[1]), f"{a} and {b}")
-    if not len(names[0]):
-        raise FileNotFoundError(f"no pictures in {a} and {b} (jpg, png, tif, webp and others are looked for)")
     for pair in zip(*names, strict=True):
         paths = [folder / name for folder, name in zip(folders, pair, strict=True)]
-        pictures = [read_picture(path) for path in paths]
-        for path, picture in zip(paths, pictures, strict=True):
-            if not isinstance(picture, Image.Image):
-                raise PictureError(f"{path} is not of 8 bits; PairedFolders reads it from trees A and B as they are")
-        left, right = (picture.convert("RGB") for picture in pictures if isinstance(picture, Image.Image))
+        left, right = map(_of_eight_bits, paths)
         if left.size != right.size:
-            sizes = " and ".join("x".join(map(str, size_of(picture))) for picture in (left, right))
+            sizes = " and ".join(f"{picture.width}x{picture.height}" for picture in (left, right))
             raise PictureError(f"{paths[0]} and {paths[1]} are {sizes} pixels; resize one of them")
         whole = Image.new("RGB", (2 * left.width, left.height))
         whole.paste(left, (0, 0))
@@ -53,3 +46,10 @@ def combine_pairs(a: str | Path, b: str | Path, out: str | Path) -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
         whole.save(target)
     return len(names[0])
+
+
+def _of_eight_bits(path: Path) -> Image.Image:
+    picture = read_picture(path)
+    if not isinstance(picture, Image.Image):
+        raise PictureError(f"{path} is not of 8 bits; PairedFolders reads it from trees A and B as they are")
+    return picture.convert("RGB")

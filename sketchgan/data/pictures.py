@@ -19,11 +19,6 @@ MAX_PIXELS = 89_478_485  # Pillow's own limit, a quarter of a gigabyte of RGB
 ValueRange = tuple[float, float]
 
 
-def is_range(*value_range: float) -> bool:
-    """Whether these are a lower and an upper end."""
-    return len(value_range) == 2 and value_range[0] < value_range[1]
-
-
 class PictureError(ValueError):
     """A file that is no picture, or not one that can be used as it is."""
 

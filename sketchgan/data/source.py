@@ -109,10 +109,9 @@ class Source:
             return ""
 
         size, rank = world
+        workers = max(1, (os.cpu_count() or 1) // size)
         bad: dict[int, str] = {}
-        with ThreadPoolExecutor(
-            max(1, (os.cpu_count() or 1) // size)
-        ) as threads:  # decoders leave the interpreter free
+        with ThreadPoolExecutor(workers) as threads:  # decoders leave the interpreter free
             for start in range(rank, len(self), 4096 * size):  # piecewise: a million waiting tasks take memory too
                 block = range(start, min(start + 4096 * size, len(self)), size)
                 bad |= {i: message for i, message in zip(block, threads.map(problem, block), strict=True) if message}
@@ -127,20 +126,26 @@ SidesOf = tuple[tuple[str, ...], Source]
 """A source, and which sides its pictures are: ``("A", "B")`` for pairs, ``("A",)`` for a domain."""
 
 
-def leave_out(sources: list[Source], bad: list[dict[int, str]], on_bad_image: OnBadImage) -> list[Source]:
-    """Sources without the entries that cannot be read; some may have none left.
+def leave_out_bad(
+    sources: list[Source], world: tuple[int, int], on_bad_image: OnBadImage
+) -> tuple[list[Source], list[str]]:
+    """Find the entries that cannot be read, and leave them out.
 
     Args:
         sources: all entries.
-        bad: what `Source.find_bad` found in each.
+        world: number of processes, and which of them this is.
         on_bad_image: "skip" warns, "raise" does not accept any.
+
+    Returns:
+        Sources without those entries, some perhaps with none left, and messages on what was left out.
 
     Raises:
         PictureError: listing the files.
     """
+    bad = [source.find_bad(world) for source in sources]
     messages = [message for found in bad for message in found.values()]
     if not messages:
-        return sources
+        return sources, []
     problem = f"{len(messages)} of {sum(map(len, sources))} pictures cannot be used"
     listed = "".join(f"\n  {message}" for message in messages[:10])
     listed += f"\n  and {len(messages) - 10} more" if len(messages) > 10 else ""
@@ -149,10 +154,11 @@ def leave_out(sources: list[Source], bad: list[dict[int, str]], on_bad_image: On
     if len(messages) == sum(map(len, sources)):
         raise PictureError(f"none of the pictures can be used:{listed}")
     rank_zero_warn(f"{problem} and are left out:{listed}")
-    return [
+    readable = [
         source.only(i for i in range(len(source)) if i not in found) if found else source
         for source, found in zip(sources, bad, strict=True)
     ]
+    return readable, messages
 
 
 def doubled_names(names: Iterable[str]) -> frozenset[str]:
