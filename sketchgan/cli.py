@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from sketchgan.callbacks import CollapseAlarm, GracefulStop, ImageMetrics, PredictionWriter, SampleGrid, Speed
+from sketchgan.convert import convert
 from sketchgan.data import TranslationData, combine_pairs
 from sketchgan.inference import HARMLESS, translate
 from sketchgan.modules import GANModule
@@ -32,6 +33,7 @@ _HELP = f"""sketchgan: image-to-image and sketch-to-photo GANs
   sketchgan validate|test|predict --ckpt_path FILE
   sketchgan translate CKPT INPUT... --out DIR
                                             turn files and folders of pictures into pictures
+  sketchgan convert SRC DST                 turn official weights into a file for translate or fit, or back
   sketchgan pairs A B OUT                   combine two trees of pictures side by side
   sketchgan recipes                         list the packaged recipes
   sketchgan fit --help                      all options
@@ -89,6 +91,11 @@ class SketchGANCLI(LightningCLI):
         if not path or not Path(path).is_file():
             return
         checkpoint = read(path)
+        if "weights_only" in checkpoint:
+            sys.exit(
+                f"sketchgan: {path} holds weights and no state of training; use sketchgan translate, or train on from "
+                "a checkpoint made by: sketchgan convert SRC NAME.ckpt"
+            )
         settings = dict(checkpoint.get("hyper_parameters", {}))
         settings.pop("_instantiator", None)
         class_path = settings.pop("_class_path", None) or record_of(checkpoint, path)["class_path"]
@@ -138,13 +145,16 @@ def _complete(args: list[str]) -> tuple[list[str], str]:
             path = find_recipe(arg.partition("=")[2])
             args[i], name = f"--config={path}", _run_of(path)
     chosen = {arg.partition("=")[0] for arg in args} & {"--config", "--model", "--data", "-h", "--help"}
+    checkpoint = next((arg.partition("=")[2] for arg in args if arg.startswith("--ckpt_path=")), None)
     if args[0] in ("fit", "validate", "test", "predict") and not chosen:
-        checkpoint = next((arg.partition("=")[2] for arg in args if arg.startswith("--ckpt_path=")), None)
         if checkpoint and checkpoint not in ("best", "last", "hpc") and not Path(checkpoint).is_file():
             raise FileNotFoundError(f"no checkpoint {checkpoint}")
         path = _config_beside(checkpoint) or find_recipe(MAIN_JOB)
         args.insert(1, f"--config={path}")
         name = _run_of(path)
+    elif chosen == {"--data"} and checkpoint and Path(checkpoint).is_file():
+        model = record_of(read(checkpoint), checkpoint)["class_path"]
+        args.insert(1, f"--model={model}")  # its settings are taken over later
     return args, name or "run"
 
 
@@ -181,7 +191,7 @@ def run(args: list[str]) -> SketchGANCLI:
         warnings.filterwarnings("ignore", expected)
     try:
         args, name = _complete(list(args))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:
         sys.exit(f"sketchgan: {error}")
 
     class Named(SketchGANCLI):
@@ -224,6 +234,28 @@ def _translate(args: list[str]) -> None:
         sys.exit("\n".join([f"{len(skipped)} files could not be read:", *skipped]))
 
 
+def _convert(args: list[str]) -> None:
+    """``sketchgan convert SRC DST``."""
+    parser = argparse.ArgumentParser(
+        "sketchgan convert", description="Convert official weights of pix2pix, CycleGAN and anti-aliased CUT, or back."
+    )
+    parser.add_argument("src", metavar="SRC", help="official .pth file or folder of them, or a file of ours")
+    parser.add_argument(
+        "dst",
+        metavar="DST",
+        help="NAME.safetensors for translate and load, NAME.ckpt for fit --ckpt_path (needs all networks), or from a "
+        "file of ours NAME.pth or a folder for official code",
+    )
+    parser.add_argument("--module", choices=("Pix2Pix", "CycleGAN"), help="whose the weights are, if not as guessed")
+    parser.add_argument("--epoch", default="latest", help="which files of a folder (default: latest)")
+    parser.add_argument("--image_size", type=int, default=256, help="side that the official test script resizes to")
+    parser.add_argument("--dropout", type=float, help="of a U-Net, whose weights do not show it (default: 0.5)")
+    parser.add_argument("--padding", choices=("reflect", "replicate"), help="of residual blocks (default: reflect)")
+    options = vars(parser.parse_args(args))
+    print(*convert(**{name: value for name, value in options.items() if value is not None}), sep="\n")
+    print(f"Written: {options['dst']}")
+
+
 def _pairs(args: list[str]) -> None:
     """``sketchgan pairs A B OUT``."""
     parser = argparse.ArgumentParser(
@@ -245,7 +277,7 @@ def _recipes(args: list[str]) -> None:
 def main(args: list[str] | None = None) -> None:
     """Run the command line; ``args`` defaults to the process's own."""
     args = sys.argv[1:] if args is None else args
-    beside = {"recipes": _recipes, "translate": _translate, "pairs": _pairs}
+    beside = {"recipes": _recipes, "translate": _translate, "convert": _convert, "pairs": _pairs}
     if not args or args[0] in ("-h", "--help"):
         print(_HELP)
     elif args[0] in beside:

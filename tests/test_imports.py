@@ -15,7 +15,7 @@ ALLOWED = {
     "networks": {"blocks", "ops"},
     "metrics": {"networks"},
     "data": set(),
-    "convert": {"networks", "modules"},
+    "convert": {"blocks", "networks", "modules"},
     "modules": {"networks", "losses", "ops"},
     "callbacks": {"metrics", "data"},
     "recipes": set(),

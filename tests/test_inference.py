@@ -203,7 +203,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_translated(checkpoints, input
         (["{}/cyclegan.ckpt", "empty", "--out=out"], "sketchgan translate: no pictures in empty"),
         (
             ["in/a.png", "in", "--out=out"],
-            "sketchgan translate: in/a.png is not a checkpoint that can be loaded safely",
+            "sketchgan translate: in/a.png is not a file of weights",
         ),
     ],
 )

@@ -1,21 +1,23 @@
-"""Names of weights in junyanz/pytorch-CycleGAN-and-pix2pix, and in the anti-aliased CUT, beside ours.
+"""junyanz/pytorch-CycleGAN-and-pix2pix, and the anti-aliased networks of its successor CUT.
 
-A key map sends the prefix of an official key (a layer's name) to our layer's name, or to None where the official file
-stores a constant. The official discriminators' names cross (``netD_A`` judges domain B); ours do not.
+Names of layers there beside ours. The official discriminators' names cross (``netD_A`` judges domain B); ours do not.
 """
 
-from collections.abc import Mapping
+import re
+from typing import Any
 
-from torch import Tensor
+from torch import nn
 
-KeyMap = dict[str, str | None]
+from sketchgan.blocks import BlurDownsample, BlurUpsample
+from sketchgan.convert.official import KeyMap, OfficialNetwork, State
+from sketchgan.networks import PatchDiscriminator, PixelDiscriminator, ResnetGenerator, UNetGenerator
 
-PIX2PIX = {"netG": "generator", "netD": "discriminator"}
+PIX2PIX = {"G": "generator", "D": "discriminator"}
 CYCLEGAN = {
-    "netG_A": "generator_ab",
-    "netG_B": "generator_ba",
-    "netD_A": "discriminator_b",
-    "netD_B": "discriminator_a",
+    "G_A": "generator_ab",
+    "G_B": "generator_ba",
+    "D_A": "discriminator_b",
+    "D_B": "discriminator_a",
 }
 
 
@@ -46,7 +48,7 @@ def resnet_keys(
     for i in range(2):
         keys |= {f"model.{at}": f"down.{i}.0", f"model.{at + 1}": f"down.{i}.1"}
         if antialias_down:
-            keys[f"model.{at + 3}"] = None
+            keys[f"model.{at + 3}"] = f"down.{i}.3"
         at += 4 if antialias_down else 3
     pad = 0 if padding == "zero" else 1
     second = pad + 3 + (1 if dropout else 0) + pad
@@ -56,10 +58,10 @@ def resnet_keys(
         keys |= {f"{block}.{second}": f"blocks.{i}.body.6", f"{block}.{second + 1}": f"blocks.{i}.body.7"}
     at += n_blocks
     for i in range(2):
+        conv = 0
         if antialias_up:
-            keys[f"model.{at}"] = None
-            at += 1
-        conv = 1 if antialias_up else 0
+            keys[f"model.{at}"] = f"up.{i}.0"
+            at, conv = at + 1, 1
         keys |= {f"model.{at}": f"up.{i}.{conv}", f"model.{at + 1}": f"up.{i}.{conv + 1}"}
         at += 3
     keys[f"model.{at + 1}"] = "head.1"
@@ -69,10 +71,7 @@ def resnet_keys(
 def patch_keys(n_layers: int, antialias: bool = False) -> KeyMap:
     """Key map of `PatchDiscriminator`."""
     count = 3 * n_layers + 3 + (n_layers if antialias else 0)
-    keys: KeyMap = {f"model.{i}": str(i) for i in range(count)}
-    if antialias:
-        keys |= {f"model.{2 if i == 0 else 2 + 4 * i}": None for i in range(n_layers)}
-    return keys
+    return {f"model.{i}": str(i) for i in range(count)}
 
 
 def pixel_keys() -> KeyMap:
@@ -80,23 +79,131 @@ def pixel_keys() -> KeyMap:
     return {f"net.{i}": str(i) for i in range(6)}
 
 
-def from_official(state: Mapping[str, Tensor], keys: KeyMap) -> dict[str, Tensor]:
-    """Rename an official state dict.
-
-    Raises:
-        KeyError: if it holds a key that the map does not know.
-    """
-    renamed = {}
-    for key, value in state.items():
-        layer, _, name = key.rpartition(".")
-        if layer not in keys:
-            raise KeyError(f"official key {key!r} belongs to no layer of this network")
-        if (ours := keys[layer]) is not None:
-            renamed[f"{ours}.{name}"] = value
-    return renamed
+def _convolutions(state: State) -> list[str]:
+    return [key for key, value in state.items() if value.ndim == 4 and key.endswith(".weight")]
 
 
-def to_official(state: Mapping[str, Tensor], keys: KeyMap) -> dict[str, Tensor]:
-    """Rename one of our state dicts to official keys; constants that only official files store are left out."""
-    official = {ours: theirs for theirs, ours in keys.items() if ours is not None}
-    return {f"{official[key.rpartition('.')[0]]}.{key.rpartition('.')[2]}": value for key, value in state.items()}
+def _norm(state: State, convolution: str) -> str:
+    """The norm, from a convolution whose bias the official code ties to it."""
+    if any(key.endswith(".running_mean") for key in state):
+        return "batch"
+    return "instance" if f"{convolution}.bias" in state else "none"
+
+
+def _unet(state: State) -> dict[str, Any]:
+    levels = [key for key in state if re.fullmatch(r"model\.model\.1(\.model\.3)*\.model\.1\.weight", key)]
+    last = state.get("model.model.3.weight")
+    return {
+        "in_channels": state["model.model.0.weight"].shape[1],
+        "out_channels": 3 if last is None else last.shape[1],
+        "num_downs": max(2, 1 + len(levels)),
+        "ngf": state["model.model.0.weight"].shape[0],
+        "norm": _norm(state, "model.model.0"),
+    }
+
+
+def _unet_keys(network: UNetGenerator) -> KeyMap:
+    if not network.skip:
+        raise ValueError("the official PyTorch code has no encoder-decoder (UNetGenerator(skip=False))")
+    return unet_keys(network.num_downs)
+
+
+def _resnet(state: State) -> dict[str, Any]:
+    blocks = sorted({int(found[1]) for key in state if (found := re.match(r"model\.(\d+)\.conv_block\.", key))})
+    first = f"model.{blocks[0]}.conv_block." if blocks else " "
+    places = sorted(int(key.split(".")[3]) for key in _convolutions(state) if key.startswith(first))[:2]
+    zero = places[:1] == [0]
+    last = max(_convolutions(state), key=lambda key: int(key.split(".")[1]))
+    down = "model.7.filt" in state
+    visible = {
+        "in_channels": state["model.1.weight"].shape[1],
+        "out_channels": state[last].shape[0],
+        "ngf": state["model.1.weight"].shape[0],
+        "n_blocks": len(blocks),
+        "norm": _norm(state, "model.1"),
+        "dropout": 0.5 if len(places) == 2 and places[1] - places[0] == (4 if zero else 5) else 0.0,
+        "antialias_down": down,
+        "antialias_up": any(key.endswith(".filt") and key not in ("model.7.filt", "model.11.filt") for key in state)
+        or (not down and "model.11.filt" in state),
+    }
+    return visible | ({"padding": "zero"} if zero else {})
+
+
+def _resnet_assumed(state: State) -> dict[str, Any]:
+    return {} if "padding" in _resnet(state) else {"padding": "reflect"}
+
+
+def _resnet_keys(network: ResnetGenerator) -> KeyMap:
+    bodies: list[Any] = [block.body for block in network.blocks]
+    return resnet_keys(
+        len(bodies),
+        any(body[4].p > 0 for body in bodies),
+        "zero" if any(isinstance(body[0], nn.ZeroPad2d) for body in bodies) else "reflect",
+        any(isinstance(module, BlurDownsample) for module in network.down.modules()),
+        any(isinstance(module, BlurUpsample) for module in network.up.modules()),
+    )
+
+
+def _patch(state: State) -> dict[str, Any]:
+    antialias = "model.2.filt" in state
+    return {
+        "in_channels": state["model.0.weight"].shape[1],
+        "ndf": state["model.0.weight"].shape[0],
+        "n_layers": max(1, len(_convolutions(state)) - 2),
+        "norm": _norm(state, "model.3" if antialias else "model.2"),
+        "antialias": antialias,
+    }
+
+
+def _patch_keys(network: PatchDiscriminator) -> KeyMap:
+    convolutions = [module for module in network if isinstance(module, nn.Conv2d)]
+    return patch_keys(len(convolutions) - 2, any(isinstance(module, BlurDownsample) for module in network))
+
+
+def _pixel(state: State) -> dict[str, Any]:
+    first = state["net.0.weight"]
+    return {"in_channels": first.shape[1], "ndf": first.shape[0], "norm": _norm(state, "net.2")}
+
+
+def _nothing(state: State) -> dict[str, Any]:
+    return {}
+
+
+def _is_4d(state: State, key: str) -> bool:
+    return key in state and state[key].ndim == 4
+
+
+NETWORKS = [
+    OfficialNetwork(
+        "the U-Net generator (unet_256, unet_128)",
+        UNetGenerator,
+        lambda state: _is_4d(state, "model.model.0.weight"),
+        _unet,
+        lambda state: {"dropout": 0.5},
+        _unet_keys,
+    ),
+    OfficialNetwork(
+        "the ResNet generator (resnet_9blocks, resnet_6blocks)",
+        ResnetGenerator,
+        lambda state: _is_4d(state, "model.1.weight"),
+        _resnet,
+        _resnet_assumed,
+        _resnet_keys,
+    ),
+    OfficialNetwork(
+        "the patch discriminator (basic, n_layers)",
+        PatchDiscriminator,
+        lambda state: _is_4d(state, "model.0.weight"),
+        _patch,
+        _nothing,
+        _patch_keys,
+    ),
+    OfficialNetwork(
+        "the pixel discriminator (pixel)",
+        PixelDiscriminator,
+        lambda state: _is_4d(state, "net.0.weight"),
+        _pixel,
+        _nothing,
+        lambda network: pixel_keys(),
+    ),
+]

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from sketchgan.modules.checkpoint import class_path, compare_weights, find_class, is_plain, read, record_of
 from sketchgan.modules.strategy import refuse_plain_ddp, refuse_scaled_clipping, refuse_strategy
+from sketchgan.modules.weights import Absent, mark_absent
 from sketchgan.ops import average_batch_norm, get_rng_state, pad_to_multiple, set_rng_state
 
 Batch = Mapping[str, Any]
@@ -48,7 +49,7 @@ class GANModule(LightningModule):
     Attributes:
         needs_pairs: the module wants A and B to show the same thing.
         needs_labels: the module wants class labels.
-        directions: what ``translate`` can do: "AtoB", "BtoA" or both.
+        generators: the generator of each direction that ``translate`` can do: "AtoB", "BtoA" or both.
         batches_seen: batches trained on, over all epochs and resumes, the current one included. Lightning's
             ``global_step`` counts every optimizer's steps instead.
         stateful: objects (image pools, curricula) to save with the checkpoint, per process, by name.
@@ -58,7 +59,7 @@ class GANModule(LightningModule):
 
     needs_pairs: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = False
-    directions: ClassVar[tuple[str, ...]] = ("AtoB",)
+    generators: ClassVar[dict[str, str]] = {"AtoB": "generator"}
 
     def __init__(self, **kwargs: Any) -> None:  # takes anything, so that loading through the base class works
         super().__init__()
@@ -176,6 +177,10 @@ class GANModule(LightningModule):
 
     def setup(self, stage: str) -> None:
         refuse_strategy(self.trainer)
+        absent = [network for network in self.children() if isinstance(network, Absent)]
+        if stage == "fit" and absent:
+            names = ", ".join(network.name for network in absent)
+            raise ValueError(f"{absent[0].source} holds no {names}; training needs all networks")
         data = getattr(self.trainer, "datamodule", None)
         for need, offer, what in (
             (self.needs_pairs, "paired", "pairs: A and B of the same thing"),
@@ -193,7 +198,9 @@ class GANModule(LightningModule):
         if self._resumed is not None:
             self.batches_seen = self._resumed["batches_seen"]
             states = self._resumed["per_rank"]
-            if len(states) == self.trainer.world_size:
+            if not states:
+                pass  # converted from official weights, which have none
+            elif len(states) == self.trainer.world_size:
                 for name, stateful in self.stateful.items():
                     stateful.load_state_dict(states[self.global_rank]["stateful"][name])
                 set_rng_state(states[self.global_rank]["rng"])
@@ -257,11 +264,42 @@ class GANModule(LightningModule):
         Takes Lightning's arguments; networks that were passed as objects are passed again by name, as in
         ``load_from_checkpoint(path, generator=MyNet())``.
         """
-        wanted = find_class(record_of(read(checkpoint_path), checkpoint_path)["class_path"])
+        checkpoint = read(checkpoint_path)
+        wanted = find_class(record_of(checkpoint, checkpoint_path)["class_path"])
         target = wanted if issubclass(wanted, cls) else cls
-        return super(GANModule, target).load_from_checkpoint(checkpoint_path, *args, **kwargs)
+        if "weights_only" in checkpoint:
+            module = target._from_weights(checkpoint, str(checkpoint_path), **kwargs)
+        else:
+            module = super(GANModule, target).load_from_checkpoint(checkpoint_path, *args, **kwargs)
+        module._remember(checkpoint["hyper_parameters"], kwargs)
+        return module
+
+    @classmethod
+    def _from_weights(
+        cls, checkpoint: dict[str, Any], source: str, map_location: Any = None, **kwargs: Any
+    ) -> "GANModule":
+        from lightning.pytorch.cli import instantiate_module  # takes 0.3 s to import
+
+        given = {name: value for name, value in kwargs.items() if name not in ("strict", "weights_only")}
+        settings = {k: v for k, v in checkpoint["hyper_parameters"].items() if k != "_instantiator"}
+        module = instantiate_module(cls, settings | given)
+        mark_absent(module, checkpoint["state_dict"], source)
+        module.load_state_dict(checkpoint["state_dict"], kwargs.get("strict") is not False)
+        return module.to(map_location or "cpu")
+
+    def _remember(self, settings: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+        """Keep the recipes of networks that were rebuilt from them, so that this module's own checkpoints load too."""
+        recipes = {name: value for name, value in settings.items() if name not in given and name in self._injected}
+        if recipes:
+            self.hparams.update({name: value for name, value in settings.items() if name not in given})
+            self._injected = {name: path for name, path in self._injected.items() if name not in recipes}
 
     # Evaluation: callbacks look at what these return.
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """What ``translate`` can do with the networks that are there."""
+        return tuple(way for way, name in self.generators.items() if not isinstance(getattr(self, name, None), Absent))
 
     def sample(self, batch: Batch) -> dict[str, Tensor]:
         """Pictures by name (``"real_A"``, ``"fake_B"``, …) for a batch, each ``(N, C, H, W)`` in [-1, 1]."""

@@ -1,7 +1,9 @@
 """Reading checkpoints safely, and saying what is wrong with them."""
 
 import importlib
+import re
 import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,17 +11,48 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sketchgan.modules.weights import SUFFIX, read_weights
+
+_INSTANTIATORS = (None, "lightning.pytorch.cli.instantiate_module")
+
 
 def read(path: str | Path) -> Any:
-    """Map a checkpoint into memory without running anything from it."""
-    if not Path(path).is_file():
+    """Map a checkpoint, or weights of any origin, into memory without running anything from the file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: saying what is wrong with it.
+    """
+    path = Path(path)
+    if not path.is_file():
         raise FileNotFoundError(f"no checkpoint {path}")
+    if path.suffix == SUFFIX:
+        return read_weights(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        # Files from before PyTorch 1.6, such as most official weights, are no archives and cannot be mapped.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:
-        raise ValueError(
-            f"{path} is not a checkpoint that can be loaded safely (weights_only=True): {error}"
-        ) from error
+        raise ValueError(f"{path} {_what_is_wrong(path, error)}") from error
+
+
+def _what_is_wrong(path: Path, error: Exception) -> str:
+    with path.open("rb") as file:
+        start = file.read(64)
+    if not start:
+        return "is empty"
+    if start.lstrip().startswith(b"<"):
+        return "is a web page, not weights: the download failed"
+    if start.startswith(b"version https://git-lfs"):
+        return "is a pointer of Git LFS, not the file itself: fetch it with git lfs pull"
+    if asked := re.search(r"GLOBAL ([\w.]+)", str(error)):
+        return (
+            f"asks for {asked[1]}, code that weights never need; nothing was run. Save a state_dict() alone"
+        )
+    if start.startswith(b"\x80") and "Unsupported operand" in str(error):
+        return "holds pickled objects that are not weights, or is damaged; nothing was run"
+    if start.startswith((b"PK", b"\x80")):
+        return f"is cut off or damaged ({type(error).__name__}); get it again"
+    return f"is not a file of weights, or is damaged ({type(error).__name__})"
 
 
 def record_of(checkpoint: Any, path: Any) -> dict[str, Any]:
@@ -27,10 +60,23 @@ def record_of(checkpoint: Any, path: Any) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or "sketchgan" not in checkpoint:
         keys = list(checkpoint)[:3] if isinstance(checkpoint, dict) else [type(checkpoint).__name__]
         raise ValueError(
-            f"{path} was not written by a sketchgan module (it starts with {keys}); weights alone, such as those of "
-            "official code, are not a checkpoint"
+            f"{path} was not written by a sketchgan module (it starts with {keys}); weights of official code become "
+            "a file that can be loaded with: sketchgan convert OFFICIAL.pth OURS.safetensors"
         )
+    settings = checkpoint.get("hyper_parameters", {})
+    if settings.get("_instantiator") not in _INSTANTIATORS:
+        raise ValueError(f"{path} asks to run {settings['_instantiator']} when it is loaded; nothing was run")
+    for named in _named_classes(settings):
+        find_class(named, object)
     return checkpoint["sketchgan"]
+
+
+def _named_classes(settings: Any) -> list[str]:
+    """Classes that settings would have built."""
+    if not isinstance(settings, Mapping):
+        return [named for item in settings for named in _named_classes(item)] if isinstance(settings, list) else []
+    inside = [named for value in settings.values() for named in _named_classes(value)]
+    return inside + ([settings["class_path"]] if isinstance(settings.get("class_path"), str) else [])
 
 
 def data_settings(checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -43,16 +89,18 @@ def class_path(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def find_class(path: str) -> type[nn.Module]:
+def find_class(path: str, base: type = nn.Module) -> type[Any]:
     """The class of that path, from this package or from what the user has imported; nothing else is imported."""
     module, _, name = path.rpartition(".")
     if module.startswith("sketchgan."):
         importlib.import_module(module)
     found: Any = getattr(sys.modules.get(module), name, None)
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+    if not (isinstance(found, type) and issubclass(found, base)):
         raise ValueError(
             f"the checkpoint was written by {path}, which is not imported; import the module that defines it first "
             "(for safety nothing is imported on a checkpoint's word)"
+            if base is nn.Module
+            else f"the checkpoint wants {path}, which is not imported; import the module that defines it first"
         )
     return found
 

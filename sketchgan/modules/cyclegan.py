@@ -1,7 +1,7 @@
 """CycleGAN: image-to-image translation without pairs."""
 
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -52,7 +52,7 @@ class CycleGAN(GANModule):
         ValueError: for unknown names, and for "wgangp" with batch norm in a discriminator.
     """
 
-    directions = ("AtoB", "BtoA")
+    generators: ClassVar = {"AtoB": "generator_ab", "BtoA": "generator_ba"}
 
     def __init__(
         self,
@@ -185,8 +185,8 @@ class CycleGAN(GANModule):
     def translate(self, batch: Batch) -> dict[str, Tensor]:
         """Each domain that the batch has, translated to the other."""
         fakes = {}
-        if "A" in batch:
+        if "A" in batch and "AtoB" in self.directions:
             fakes["fake_B"] = self(batch["A"], "AtoB")
-        if "B" in batch:
+        if "B" in batch and "BtoA" in self.directions:
             fakes["fake_A"] = self(batch["B"], "BtoA")
         return fakes

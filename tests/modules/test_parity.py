@@ -10,15 +10,8 @@ from torch.utils.data import DataLoader
 from training import quiet_trainer
 
 from sketchgan import CycleGAN, GANModule, Pix2Pix
-from sketchgan.convert.pix2pix_cyclegan import (
-    CYCLEGAN,
-    PIX2PIX,
-    KeyMap,
-    from_official,
-    patch_keys,
-    resnet_keys,
-    unet_keys,
-)
+from sketchgan.convert.official import KeyMap, renamed
+from sketchgan.convert.pix2pix_cyclegan import CYCLEGAN, PIX2PIX, patch_keys, resnet_keys, unet_keys
 from sketchgan.networks import PatchDiscriminator, ResnetGenerator, UNetGenerator
 
 
@@ -54,7 +47,7 @@ def train(
 
 def load(reference: Golden, names: dict[str, str], networks: dict[str, nn.Module], keys: dict[str, KeyMap]) -> None:
     for theirs, ours in names.items():
-        networks[ours].load_state_dict(from_official(reference.under(f"state.{theirs}"), keys[ours]))
+        networks[ours].load_state_dict(renamed(reference.under(f"state.net{theirs}"), keys[ours]))
 
 
 def compare_weights(
@@ -63,10 +56,10 @@ def compare_weights(
     compared = 0
     for theirs, ours in names.items():
         state = getattr(module, ours).state_dict()
-        for key, expected in reference.under(f"after.{theirs}").items():
-            if f"{theirs}.{key}" in skip:
+        for key, expected in reference.under(f"after.net{theirs}").items():
+            if f"net{theirs}.{key}" in skip:
                 continue
-            (name,) = from_official({key: expected}, keys[ours])
+            (name,) = renamed({key: expected}, keys[ours])
             assert_close(state[name], expected, atol, f"{theirs}.{key}")
             compared += 1
     assert compared > 20

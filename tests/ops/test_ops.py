@@ -5,7 +5,8 @@ import torch
 from golden_cases import assert_close, golden, golden_json
 from torch import nn
 
-from sketchgan.convert.pix2pix_cyclegan import from_official, patch_keys
+from sketchgan.convert.official import renamed
+from sketchgan.convert.pix2pix_cyclegan import patch_keys
 from sketchgan.networks import PatchDiscriminator, UNetGenerator
 from sketchgan.ops import (
     ImagePool,
@@ -30,7 +31,7 @@ from sketchgan.ops import (
 def penalty():
     reference = golden("pix2pix_gradient_penalty")
     discriminator = PatchDiscriminator(3, ndf=4, norm="instance")
-    discriminator.load_state_dict(from_official(reference.under("state.D"), patch_keys(3)))
+    discriminator.load_state_dict(renamed(reference.under("state.D"), patch_keys(3)))
     # In float64, so that only the float32 reference's own rounding is left: about 1e-7 of the values (here up to
     # 2.5e-7) and 2.24e-4 in the parameter gradients.
     reference.tensors = {name: value.double() for name, value in reference.tensors.items()}
@@ -53,7 +54,7 @@ def test_gradient_penalty_trains_the_discriminator_as_official(penalty):
     reference, discriminator = penalty
     t = reference.tensors
     (10 * gradient_penalty(discriminator, t["in.real"], t["in.fake"], alpha=t["in.alpha"])).backward()
-    expected = from_official(reference.under("out.param_grad.D"), patch_keys(3))
+    expected = renamed(reference.under("out.param_grad.D"), patch_keys(3))
     assert len(expected) == 9  # the last bias has none
     for name, gradient in expected.items():
         assert_close(discriminator.get_parameter(name).grad, gradient, 2.25e-4, name)

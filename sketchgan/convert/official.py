@@ -1,0 +1,213 @@
+"""Networks of official code and ours: recognise by keys, rename, and check that nothing is left over.
+
+A file of official weights holds tensors and no word on the network that they belong to. What the keys and shapes show
+is read off them; what they do not show (a U-Net's dropout) is assumed as the official default, and can be given.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+KeyMap = dict[str, str]
+"""Layers by name: official → ours."""
+
+State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class OfficialNetwork:
+    """A network of an official code base, and which of ours it is.
+
+    Attributes:
+        name: as the official code calls it.
+        network: our class.
+        recognises: whether weights are such a network's, by a key that no other network has.
+        visible: the arguments of our class that keys and shapes show.
+        assumed: those that they do not show, as far as they matter, with the official defaults.
+        keys: the key map of one of our networks.
+    """
+
+    name: str
+    network: type[nn.Module]
+    recognises: Callable[[State], bool]
+    visible: Callable[[State], dict[str, Any]]
+    assumed: Callable[[State], dict[str, Any]]
+    keys: Callable[[Any], KeyMap]
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """Official weights, cleaned, and the network that they belong to."""
+
+    official: OfficialNetwork
+    state: State
+    settings: dict[str, Any]
+    assumed: dict[str, Any]
+    dropped: int
+
+    def build(self) -> nn.Module:
+        """Our network with these weights.
+
+        Raises:
+            ValueError: if a key or a shape does not fit, with a few of them and the likely cause.
+        """
+        network = self.official.network(**self.settings)
+        load_renamed(network, self.state, self.official.keys(network), self.official.name)
+        return network
+
+
+def recognise(state: Mapping[str, Any], networks: list[OfficialNetwork], **given: Any) -> Recognised:
+    """Find out which network official weights belong to.
+
+    Args:
+        state: official state dict; `torch.nn.DataParallel`'s prefix is allowed.
+        networks: to choose from.
+        **given: settings that cannot be seen in the weights, in place of the official defaults.
+
+    Raises:
+        ValueError: if these are no weights, of no such network, or a given setting contradicts them.
+    """
+    clean, dropped = cleaned(state)
+    official = next((candidate for candidate in networks if candidate.recognises(clean)), None)
+    if official is None:
+        raise ValueError(f"these are weights of none of {', '.join(n.name for n in networks)}: {_guess(list(clean))}")
+    visible, assumed = official.visible(clean), official.assumed(clean)
+    for name, value in given.items():
+        if name in visible and visible[name] != value:
+            raise ValueError(f"{name} can be seen in the weights: it is {visible[name]!r}, and cannot be {value!r}")
+        if name not in visible and name not in assumed:
+            raise ValueError(
+                f"{name} is no setting of {official.network.__name__} that could be given; "
+                f"there is {', '.join(assumed) or 'none'}"
+            )
+    assumed |= {name: value for name, value in given.items() if name in assumed}
+    return Recognised(official, clean, visible | assumed, assumed, dropped)
+
+
+def cleaned(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], int]:
+    """Bring weights of any age into today's form.
+
+    Strips `torch.nn.DataParallel`'s prefix, drops the running statistics that instance norm kept (and never used)
+    before PyTorch 0.4.1, and fills in the batch counts that batch norm did not have then.
+
+    Returns:
+        The weights, and the number of entries dropped.
+
+    Raises:
+        ValueError: if there is anything but tensors by name.
+    """
+    others = [key for key, value in state.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
+    if others or not state:
+        raise ValueError(f"these are no weights by name: {_guess(list(state))}")
+    for key, value in state.items():
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():  # else a few bytes fill the memory
+            raise ValueError(f"{key} claims {value.numel()} values, but holds fewer and repeats them")
+    if all(key.startswith("module.") for key in state):
+        state = {key.removeprefix("module."): value for key, value in state.items()}
+    clean: dict[str, Tensor] = {}
+    dropped = 0
+    for key, value in state.items():
+        layer, _, entry = key.rpartition(".")
+        if entry in ("running_mean", "running_var", "num_batches_tracked") and f"{layer}.weight" not in state:
+            dropped += 1
+            continue
+        clean[key] = value
+        if entry == "running_mean" and f"{layer}.num_batches_tracked" not in state:
+            clean[f"{layer}.num_batches_tracked"] = torch.tensor(0)
+    return clean, dropped
+
+
+def renamed(state: State, keys: KeyMap) -> dict[str, Tensor]:
+    """Official names to ours.
+
+    Raises:
+        KeyError: for a key of a layer that the map does not know.
+    """
+    ours = {}
+    for key, value in state.items():
+        layer, _, entry = key.rpartition(".")
+        if layer not in keys:
+            raise KeyError(f"official key {key!r} belongs to no layer of this network")
+        ours[f"{keys[layer]}.{entry}"] = value
+    return ours
+
+
+def load_renamed(network: nn.Module, state: State, keys: KeyMap, name: str) -> None:
+    """Fill one of our networks with official weights, each of which is used exactly once.
+
+    Constants that official files hold (the filters of blurs) must equal ours.
+
+    Raises:
+        ValueError: if a key or a shape does not fit, with a few of them and the likely cause.
+    """
+    official = to_official_names(network, keys)
+    unknown, missing = sorted(state.keys() - official.keys()), sorted(official.keys() - state.keys())
+    differ = [key for key in sorted(state.keys() & official.keys()) if state[key].shape != official[key].shape]
+    if unknown or missing or differ:
+        examples = [f"no {key}" for key in missing[:2]] + [f"unknown {key}" for key in unknown[:2]]
+        examples += [f"{key} {tuple(state[key].shape)} instead of {tuple(official[key].shape)}" for key in differ[:2]]
+        count = len(unknown) + len(missing) + len(differ)
+        raise ValueError(
+            f"{count} of {len(state.keys() | official.keys())} entries do not fit {name}: {'; '.join(examples)}. "
+            f"{_cause(unknown, missing, differ, state)}"
+        )
+    weights = renamed(state, keys)
+    entries = network.state_dict()
+    for key in weights.keys() - entries.keys():
+        if not torch.allclose(weights[key].float(), network.get_buffer(key), atol=1e-6):
+            raise ValueError(f"{key} is a constant of {name}, but the file holds other values")
+    network.load_state_dict({key: weights[key] for key in entries})
+
+
+def to_official_names(network: nn.Module, keys: KeyMap) -> dict[str, Tensor]:
+    """The network's weights, and the constants that official files hold, under official names.
+
+    Raises:
+        ValueError: if a layer has no official counterpart.
+    """
+    official = {ours: theirs for theirs, ours in keys.items()}
+    entries = {key: value.detach() for key, value in network.state_dict().items()}
+    for layer in official:
+        entries |= {f"{layer}.{name}": buffer for name, buffer in network.get_submodule(layer).named_buffers()}
+    state = {}
+    for key, value in entries.items():
+        layer, _, entry = key.rpartition(".")
+        if layer not in official:
+            raise ValueError(f"{key} of {type(network).__name__} has no place in the official network")
+        state[f"{official[layer]}.{entry}"] = value
+    return state
+
+
+def _guess(keys: list[Any]) -> str:
+    """What a dict that is not understood may be."""
+    names = [str(key) for key in keys]
+    start = f"it holds {', '.join(names[:3])}, …" if names else "it is empty"
+    for wrapper in ("state_dict", "model", "params", "genA2B", "netG"):
+        if wrapper in names:
+            return f"{start}; if the weights are under {wrapper!r}, save that entry alone"
+    if "param_groups" in names:
+        return f"{start}; this is the state of an optimizer"
+    if any(name.startswith("module.") for name in names):
+        return f"{start}; some keys begin with 'module.' and some do not: several files were put together"
+    prefixes = {name.partition(".")[0] for name in names}
+    if len(prefixes) == 1 and (prefix := prefixes.pop()) not in ("model", "net", ""):
+        return f"{start}; all keys begin with {prefix + '.'!r}: save the weights of the network inside"
+    return f"{start}; the file is of another system, or its keys were renamed"
+
+
+def _cause(unknown: list[str], missing: list[str], differ: list[str], state: State) -> str:
+    if any(key.startswith("module.") for key in unknown):
+        return "Some keys begin with 'module.' and some do not: several files were put together"
+    if unknown and not missing and not differ and all(state[key].ndim == 1 for key in unknown):
+        return (
+            "The norm layers have weights of their own but no running statistics: this is affine instance norm "
+            "(the Torch original) or group norm, which the official PyTorch networks do not have"
+        )
+    if missing and not unknown and not differ:
+        return "Entries were removed from the file, or it was saved in part"
+    if missing and unknown and len(missing) == len(unknown):
+        return "Entries were renamed"
+    return "The network is a variant that the official code does not build"
