@@ -13,7 +13,6 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from sketchgan.callbacks import PredictionWriter
 from sketchgan.data import PictureFiles
 from sketchgan.modules import load
-from sketchgan.modules.checkpoint import data_settings, read
 
 HARMLESS = (".*does not have many workers.*", ".*isinstance\\(treespec, LeafSpec\\).*")  # warnings of Lightning
 
@@ -36,7 +35,7 @@ def translate(
     batch statistics of each picture, and dropout seeded by its name); so two runs write the same bytes.
 
     Args:
-        checkpoint: written by a ``Trainer`` for one of our modules.
+        checkpoint: written by a ``Trainer`` for one of our modules, or by `sketchgan.convert.convert`.
         inputs: files, and folders that are searched; their sub-folders are kept. One or several.
         out: folder to write to.
         direction: "BtoA" for modules that translate both ways.
@@ -64,7 +63,7 @@ def translate(
     module = load(checkpoint)
     if direction not in module.directions:
         raise ValueError(f"{type(module).__name__} translates {' and '.join(module.directions)}, not {direction}")
-    data = data_settings(read(checkpoint))
+    data = module.data_settings
     official = preprocess == "official"
     if official and not data:
         raise ValueError(f"{checkpoint} does not say how its data was prepared; use preprocess='native'")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sketchgan.convert.official import OfficialNetwork, Recognised, recognise, to_official_names
 from sketchgan.convert.pix2pix_cyclegan import CYCLEGAN, NETWORKS, PIX2PIX
 from sketchgan.modules import CycleGAN, GANModule, Pix2Pix, load
-from sketchgan.modules.checkpoint import class_path, data_settings, read, record_of
+from sketchgan.modules.checkpoint import class_path, read, record_of
 from sketchgan.modules.weights import SUFFIX, write_weights
 
 MODULES: dict[str, tuple[type[GANModule], dict[str, str]]] = {
@@ -255,7 +255,7 @@ def _from_ours(src: Path, checkpoint: dict[str, Any], dst: Path, epoch: str) -> 
         if injected := record_of(checkpoint, src)["injected"]:
             raise ValueError(f"{src} was made with objects that it does not store: {', '.join(injected)}")
         _refuse_existing(dst)
-        _write(type(module), module.state_dict(), checkpoint["hyper_parameters"], data_settings(checkpoint), dst)
+        _write(type(module), module.state_dict(), checkpoint.get("hyper_parameters", {}), module.data_settings, dst)
         return [f"{type(module).__name__}: {len(module.state_dict())} entries"]
     letters = next((letters for cls, letters in MODULES.values() if isinstance(module, cls)), None)
     if letters is None:

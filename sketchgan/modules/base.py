@@ -14,7 +14,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from sketchgan.modules.checkpoint import class_path, compare_weights, find_class, is_plain, read, record_of
+from sketchgan.modules.checkpoint import (
+    class_path,
+    compare_weights,
+    data_settings,
+    find_class,
+    is_plain,
+    read,
+    record_of,
+)
 from sketchgan.modules.strategy import refuse_plain_ddp, refuse_scaled_clipping, refuse_strategy
 from sketchgan.modules.weights import Absent, mark_absent
 from sketchgan.ops import average_batch_norm, get_rng_state, pad_to_multiple, set_rng_state
@@ -55,6 +63,7 @@ class GANModule(LightningModule):
         stateful: objects (image pools, curricula) to save with the checkpoint, per process, by name.
         planned_epochs: length of the learning-rate curve, if it has one.
         lr_monitor: the logged value that a ``ReduceLROnPlateau`` watches.
+        data_settings: of a loaded module, how the data that it was trained on was prepared.
     """
 
     needs_pairs: ClassVar[bool] = False
@@ -68,6 +77,7 @@ class GANModule(LightningModule):
         self.stateful: dict[str, Stateful] = {}
         self.planned_epochs: int | None = None
         self.lr_monitor = ""
+        self.data_settings: dict[str, Any] = {}
         self._injected: dict[str, str] = {}
         self._clip: float | None = None
         self._first_bad: dict[tuple[str, ...], Tensor] = {}
@@ -241,12 +251,7 @@ class GANModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         record = record_of(checkpoint, "this checkpoint")
-        # By name: a script's class has another path when it is run than when it is imported.
-        if record["class_path"].rpartition(".")[2] not in {cls.__name__ for cls in type(self).__mro__}:
-            raise ValueError(
-                f"the checkpoint holds {record['class_path']}, not {class_path(type(self))}; load it with "
-                "sketchgan.load, or through its own class"
-            )
+        refuse_other_class(type(self), record)
         self._absent = {name: path for name, path in record["injected"].items() if name not in self._injected}
         if self._trainer is not None:  # resuming; load_from_checkpoint only wants the weights
             self._resumed = record
@@ -268,10 +273,12 @@ class GANModule(LightningModule):
         wanted = find_class(record_of(checkpoint, checkpoint_path)["class_path"])
         target = wanted if issubclass(wanted, cls) else cls
         if "weights_only" in checkpoint:
+            refuse_other_class(target, checkpoint["sketchgan"])
             module = target._from_weights(checkpoint, str(checkpoint_path), **kwargs)
         else:
             module = super(GANModule, target).load_from_checkpoint(checkpoint_path, *args, **kwargs)
-        module._remember(checkpoint["hyper_parameters"], kwargs)
+        module._remember(checkpoint.get("hyper_parameters", {}), kwargs)
+        module.data_settings = data_settings(checkpoint)
         return module
 
     @classmethod
@@ -363,6 +370,16 @@ def load(path: str | Path, map_location: Any = "cpu", **kwargs: Any) -> GANModul
         ValueError: if it is no sketchgan checkpoint, or its class is not imported.
     """
     return GANModule.load_from_checkpoint(path, map_location=map_location, **kwargs).eval()
+
+
+def refuse_other_class(cls: type, record: Mapping[str, Any]) -> None:
+    """Raise if a checkpoint is of another module."""
+    # By name: a script's class has another path when it is run than when it is imported.
+    if record["class_path"].rpartition(".")[2] not in {base.__name__ for base in cls.__mro__}:
+        raise ValueError(
+            f"the checkpoint holds {record['class_path']}, not {class_path(cls)}; load it with sketchgan.load, or "
+            "through its own class"
+        )
 
 
 def refuse_batch_norm(discriminator: nn.Module, remedy: str) -> None:

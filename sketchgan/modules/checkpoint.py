@@ -45,9 +45,7 @@ def _what_is_wrong(path: Path, error: Exception) -> str:
     if start.startswith(b"version https://git-lfs"):
         return "is a pointer of Git LFS, not the file itself: fetch it with git lfs pull"
     if asked := re.search(r"GLOBAL ([\w.]+)", str(error)):
-        return (
-            f"asks for {asked[1]}, code that weights never need; nothing was run. Save a state_dict() alone"
-        )
+        return f"asks for {asked[1]}, code that weights never need; nothing was run. Save a state_dict() alone"
     if start.startswith(b"\x80") and "Unsupported operand" in str(error):
         return "holds pickled objects that are not weights, or is damaged; nothing was run"
     if start.startswith((b"PK", b"\x80")):

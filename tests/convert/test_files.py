@@ -86,6 +86,14 @@ def test_a_lone_generator_translates(legacy, capsys):
         main(["translate", "made/horse2zebra.safetensors", "in", "--out", "back", "--direction", "BtoA"])
 
 
+def test_another_class_is_refused():
+    official_file(ResnetGenerator(ngf=1, n_blocks=1), "g.pth")
+    convert("g.pth", "g.safetensors")
+    assert type(CycleGAN.load_from_checkpoint("g.safetensors")) is CycleGAN
+    with pytest.raises(ValueError, match=r"holds sketchgan.modules.cyclegan.CycleGAN, not .*Pix2Pix; load it with"):
+        Pix2Pix.load_from_checkpoint("g.safetensors")
+
+
 def test_a_lone_generator_is_not_trained_on_and_says_what_is_missing(tmp_path):
     official_file(UNetGenerator(num_downs=5, ngf=2), "facades.pth")
     convert("facades.pth", "facades.safetensors")
