@@ -17,9 +17,10 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from sketchgan.callbacks import CollapseAlarm, GracefulStop, ImageMetrics, PredictionWriter, SampleGrid, Speed
 from sketchgan.convert import convert
 from sketchgan.data import TranslationData, combine_pairs
-from sketchgan.inference import HARMLESS, translate
+from sketchgan.inference import translate
 from sketchgan.modules import GANModule
 from sketchgan.modules.checkpoint import read, record_of
+from sketchgan.modules.quiet import HARMLESS
 from sketchgan.recipes import describe, find_recipe, recipes
 
 MAIN_JOB = "pix2pix-openmoji"

@@ -1,9 +1,6 @@
 """A trained network turned on files and folders."""
 
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,8 +10,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from sketchgan.callbacks import PredictionWriter
 from sketchgan.data import PictureFiles
 from sketchgan.modules import load
-
-HARMLESS = (".*does not have many workers.*", ".*isinstance\\(treespec, LeafSpec\\).*")  # warnings of Lightning
+from sketchgan.modules.quiet import quiet_lightning
 
 
 def translate(
@@ -79,7 +75,7 @@ def translate(
     )
     _refuse_own_inputs(files, Path(out))
     writer = PredictionWriter(str(out), only="fake_B" if side == "A" else "fake_A", truncate=official)
-    with _quiet():
+    with quiet_lightning():
         trainer = Trainer(
             accelerator=accelerator,
             devices=1,
@@ -105,18 +101,3 @@ def _refuse_own_inputs(files: PictureFiles, out: Path) -> None:
     for name in files.targets:
         if (out / f"{name}.png").resolve() in taken:
             raise ValueError(f"{out / name}.png is an input and would be overwritten; write to a folder elsewhere")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what Lightning says of devices and workers to people who train."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            for expected in HARMLESS:
-                warnings.filterwarnings("ignore", expected)
-            yield
-    finally:
-        logger.setLevel(level)

@@ -4,6 +4,7 @@ import os
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from sketchgan.convert.official import OfficialNetwork, Recognised, recognise, t
 from sketchgan.convert.pix2pix_cyclegan import CYCLEGAN, NETWORKS, PIX2PIX
 from sketchgan.modules import CycleGAN, GANModule, Pix2Pix, load
 from sketchgan.modules.checkpoint import class_path, read, record_of
+from sketchgan.modules.quiet import quiet_lightning
 from sketchgan.modules.weights import SUFFIX, write_weights
 
 MODULES: dict[str, tuple[type[GANModule], dict[str, str]]] = {
@@ -100,17 +102,16 @@ def convert(
     hyper_parameters: dict[str, Any] = {"_instantiator": "lightning.pytorch.cli.instantiate_module"}
     state: dict[str, Tensor] = {}
     lines = []
-    for name, (path, found) in named.items():
-        state |= {f"{name}.{key}": value for key, value in found.build().state_dict().items()}
-        network = found.official.network
-        hyper_parameters[name] = {"class_path": class_path(network), "init_args": found.settings}
-        lines.append(_describe(name, path, found))
-    generator = named[next(name for name in cls.generators.values() if name in named)][1].settings
+    for name, one in named.items():
+        state |= {f"{name}.{key}": value for key, value in one.network.state_dict().items()}
+        hyper_parameters[name] = {"class_path": class_path(type(one.network)), "init_args": one.settings}
+        lines.append(_describe(name, one))
+    generator = named[next(name for name in cls.generators.values() if name in named)].settings
     ends = (generator["in_channels"], generator["out_channels"])
     if "AtoB" not in [way for way, name in cls.generators.items() if name in named]:
         ends = ends[::-1]
     if cls is Pix2Pix and "discriminator" in named:
-        hyper_parameters["conditional"] = _conditional(named["discriminator"][1].settings["in_channels"], ends)
+        hyper_parameters["conditional"] = _conditional(named["discriminator"].settings["in_channels"], ends)
     evaluation = {"mode": "resize_and_crop", "load_size": image_size, "crop_size": image_size, "flip": False}
     data = {"preprocess": evaluation, "channels_a": ends[0], "channels_b": ends[1], "value_range": None}
     _write(cls, state, hyper_parameters, data, dst)
@@ -134,22 +135,34 @@ def _official_files(folder: Path, epoch: str) -> dict[str, Path]:
     return chosen
 
 
-def _read_network(path: Path, settings: dict[str, Any]) -> tuple[Path, Recognised]:
+@dataclass(frozen=True)
+class _OfficialFile:
+    """A network read from an official file."""
+
+    path: Path
+    found: Recognised
+    network: nn.Module
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return self.found.settings
+
+
+def _read_network(path: Path, settings: dict[str, Any]) -> _OfficialFile:
     state = read(path)
     if not isinstance(state, Mapping):
         raise ValueError(f"{path} holds a {type(state).__name__}, not a state dict")
     given = {} if _letters_of(path).startswith("D") else settings
     try:
         found = recognise(state, NETWORKS, **given)
-        found.build()
+        return _OfficialFile(path, found, found.build())
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return path, found
 
 
 def _place(
-    networks: dict[str, tuple[Path, Recognised]], module: str | None, src: Path
-) -> tuple[type[GANModule], dict[str, tuple[Path, Recognised]]]:
+    networks: dict[str, _OfficialFile], module: str | None, src: Path
+) -> tuple[type[GANModule], dict[str, _OfficialFile]]:
     """Which module the networks belong to, and as what."""
     if module is None:
         if networks.keys() & CYCLEGAN.keys():
@@ -157,7 +170,7 @@ def _place(
         elif "D" in networks:
             module = "Pix2Pix"
         else:
-            settings = next(iter(networks.values()))[1].settings
+            settings = next(iter(networks.values())).settings
             module = "Pix2Pix" if "num_downs" in settings or settings["norm"] == "batch" else "CycleGAN"
     elif module not in MODULES:
         raise ValueError(f"module must be one of {', '.join(MODULES)}, got {module!r}")
@@ -169,10 +182,10 @@ def _place(
             f"{src} has networks {', '.join(sorted(unknown))}, which {module} has not; convert the file of one "
             "generator by itself"
         )
-    named = {letters[key]: found for key, found in networks.items()}
-    for name, (path, found) in named.items():
-        if name.startswith("generator") != ("out_channels" in found.settings):
-            raise ValueError(f"{path} is {found.official.name}, where {module} has its {name}")
+    named = {letters[key]: one for key, one in networks.items()}
+    for name, one in named.items():
+        if name.startswith("generator") != ("out_channels" in one.settings):
+            raise ValueError(f"{one.path} is {one.found.official.name}, where {module} has its {name}")
     if not set(cls.generators.values()) & named.keys():
         raise ValueError(f"{src} holds no generator; give the folder with both, or the generator's file")
     return cls, named
@@ -187,9 +200,10 @@ def _conditional(judged: int, ends: tuple[int, int]) -> bool:
     return judged == sum(ends)
 
 
-def _describe(name: str, path: Path, found: Recognised) -> str:
+def _describe(name: str, one: _OfficialFile) -> str:
+    found = one.found
     settings = ", ".join(f"{key}={value!r}" for key, value in found.settings.items())
-    line = f"  {name}: {found.official.network.__name__}({settings}), {len(found.state)} entries of {path.name}"
+    line = f"  {name}: {type(one.network).__name__}({settings}), {len(found.state)} entries of {one.path.name}"
     if found.assumed:
         line += f"; not visible in them, so assumed or given: {', '.join(found.assumed)}"
     return line + (f"; {found.dropped} unused running statistics left out" if found.dropped else "")
@@ -228,17 +242,11 @@ def _write_checkpoint(module: GANModule, data: dict[str, Any], path: Path) -> No
             f"a checkpoint to train on from needs all networks, and there is no {', '.join(missing)}; write to a "
             f"{SUFFIX} file, or give the folder with all of them"
         )
-    trainer = Trainer(
-        accelerator="cpu",
-        logger=False,
-        max_epochs=1,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    module.trainer = trainer
-    trainer.strategy.connect(module)
-    trainer.save_checkpoint(path)
+    with quiet_lightning():
+        trainer = Trainer(accelerator="cpu", max_epochs=1, logger=False, enable_checkpointing=False)
+        module.trainer = trainer
+        trainer.strategy.connect(module)
+        trainer.save_checkpoint(path)
     checkpoint = torch.load(path, weights_only=True)
     checkpoint["sketchgan"] |= {"per_rank": [], "data": "data_settings"}  # no random states or pools to go on with
     torch.save(checkpoint | {"data_settings": data}, path)

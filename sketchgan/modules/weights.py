@@ -41,7 +41,10 @@ def write_weights(path: Path, state: Mapping[str, Tensor], record: Mapping[str, 
     """
     unfinished = path.with_name(path.name + ".part")
     metadata = {"format": "pt", "sketchgan": json.dumps(record)}
+    unfinished.touch()
+    mode = unfinished.stat().st_mode  # what the user's umask allows; safetensors allows nobody else to read
     save_file({name: tensor.detach().contiguous() for name, tensor in state.items()}, unfinished, metadata)
+    unfinished.chmod(mode)
     os.replace(unfinished, path)
 
 

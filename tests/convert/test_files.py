@@ -69,6 +69,7 @@ def test_a_lone_generator_translates(legacy, capsys):
     assert "generator_ab: ResnetGenerator(in_channels=3, out_channels=3, ngf=2, n_blocks=1, norm='instance'" in said
     assert "16 entries of horse2zebra.pth; not visible in them, so assumed or given: padding" in said
     assert os.listdir("made") == ["horse2zebra.safetensors"]
+    assert Path("made/horse2zebra.safetensors").stat().st_mode == Path("horse2zebra.pth").stat().st_mode  # the umask's
 
     module = sketchgan.load("made/horse2zebra.safetensors")
     assert type(module) is CycleGAN
