@@ -1,7 +1,7 @@
 """The examples in docstrings.
 
-Not by pytest's ``--doctest-modules``: it imports modules by path, and refuses when the package is installed elsewhere, as
-README's test command installs it.
+Not by pytest's ``--doctest-modules``: it imports modules by path, and refuses when the package is installed elsewhere,
+as README's test command installs it.
 """
 
 import doctest
