@@ -2,7 +2,6 @@
 
 import argparse
 import ast
-import contextlib
 import importlib
 import inspect
 import re
@@ -338,9 +337,9 @@ def test_parameters_are_counted(page):
     counted = rows(page, "network")
     assert len(counted) >= 6
     for network, count, *_ in counted:
-        with torch.device("meta"), contextlib.suppress(NotImplementedError):
+        with torch.device("meta"):  # without memory
             built = eval(network.strip("`"), dict(names))
-            assert f"{sum(p.numel() for p in built.parameters()):,}" == count, network
+        assert f"{sum(p.numel() for p in built.parameters()):,}" == count, network
 
 
 def reference() -> set[str]:
