@@ -29,6 +29,10 @@ class BlurDownsample(nn.Module):
         channels: C of the input.
 
     Shapes: ``(N, C, H, W)`` → ``(N, C, ceil(H / 2), ceil(W / 2))``.
+
+    Examples:
+        >>> BlurDownsample(3)(torch.zeros(1, 3, 7, 8)).shape
+        torch.Size([1, 3, 4, 4])
     """
 
     filt: Tensor

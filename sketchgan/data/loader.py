@@ -20,6 +20,13 @@ class KeyedSampler(DistributedSampler):
         seed: of the order.
         num_replicas: number of processes that share the data.
         rank: of this process.
+
+    Examples:
+        >>> sampler = KeyedSampler(range(4), seed=1)
+        >>> sampler.set_epoch(3)
+        >>> first = list(sampler)
+        >>> first == list(sampler), {epoch for epoch, _ in first}, sorted(index for _, index in first)
+        (True, {3}, [0, 1, 2, 3])
     """
 
     def __init__(self, dataset: Dataset, seed: int = 0, num_replicas: int = 1, rank: int = 0) -> None:

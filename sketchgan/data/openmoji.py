@@ -51,6 +51,11 @@ class OpenMoji(TranslationData):
     Raises:
         ValueError: for an unknown group or direction, or a file that is no such archive.
         FileNotFoundError: if the archive does not exist.
+
+    Examples:
+        >>> batch = next(iter(OpenMoji(batch_size=2).val_dataloader()))
+        >>> batch["A"].shape, batch["A_label"].dtype, sorted(batch)
+        (torch.Size([2, 3, 64, 64]), torch.int64, ['A', 'A_label', 'A_path', 'B', 'B_label', 'B_path'])
     """
 
     labelled = True

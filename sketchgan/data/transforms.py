@@ -31,6 +31,11 @@ class Augmentation:
         image_size: side of the result in pixels.
         shift: largest shift in each direction; 0 for none.
         flip: mirror left to right with probability one half.
+
+    Examples:
+        >>> augmentation = Augmentation(image_size=32, shift=2, flip=True)
+        >>> augmentation(Image.new("RGB", (64, 64)), Draw(left=0, top=4, flip=True)).shape
+        torch.Size([3, 32, 32])
     """
 
     image_size: int
@@ -76,6 +81,15 @@ class Preprocess:
 
     Raises:
         ValueError: for an unknown mode, or sizes that do not fit each other.
+
+    Examples:
+        >>> preprocess = Preprocess("resize_and_crop", load_size=36, crop_size=32)
+        >>> picture = Image.new("RGB", (50, 40), "white")
+        >>> draw = preprocess.make_params(random.Random(0), picture.size)
+        >>> preprocess(picture, draw).shape, preprocess(picture, draw).max().item()
+        (torch.Size([3, 32, 32]), 1.0)
+        >>> preprocess.for_evaluation().load_size
+        32
     """
 
     mode: PreprocessMode = "resize_and_crop"

@@ -64,7 +64,12 @@ class _LabelLoss(AdversarialLoss):
 
 
 class VanillaLoss(_LabelLoss):
-    """Cross-entropy with the generator's labels flipped (Goodfellow et al., 2014, arXiv 1406.2661); pix2pix's loss."""
+    """Cross-entropy with the generator's labels flipped (Goodfellow et al., 2014, arXiv 1406.2661); pix2pix's loss.
+
+    Examples:
+        >>> VanillaLoss().real(torch.zeros(1, 1, 2, 2))
+        tensor(0.6931)
+    """
 
     def compare(self, score: Tensor, label: float) -> Tensor:
         score = _full(score)
@@ -72,7 +77,14 @@ class VanillaLoss(_LabelLoss):
 
 
 class LeastSquaresLoss(_LabelLoss):
-    """Squared distance from the label (LSGAN, Mao et al., 2017, arXiv 1611.04076); CycleGAN's loss."""
+    """Squared distance from the label (LSGAN, Mao et al., 2017, arXiv 1611.04076); CycleGAN's loss.
+
+    Examples:
+        >>> LeastSquaresLoss().real(torch.full((1, 1, 2, 2), 0.5))
+        tensor(0.2500)
+        >>> LeastSquaresLoss(real_label=0.9).generator(torch.full((1, 1, 2, 2), 0.9))
+        tensor(0.)
+    """
 
     def compare(self, score: Tensor, label: float) -> Tensor:
         return (_full(score) - label).square().mean()
@@ -99,7 +111,13 @@ class WassersteinGPLoss(AdversarialLoss):
 
 
 class HingeLoss(AdversarialLoss):
-    """Hinge loss of the discriminator, plain mean for the generator (Lim and Ye, 2017, arXiv 1705.02894)."""
+    """Hinge loss of the discriminator, plain mean for the generator (Lim and Ye, 2017, arXiv 1705.02894).
+
+    Examples:
+        >>> score = torch.tensor([2.0, -2.0])
+        >>> HingeLoss().real(score), HingeLoss().fake(score), HingeLoss().generator(score)
+        (tensor(1.5000), tensor(1.5000), tensor(-0.))
+    """
 
     def real(self, score: Tensor) -> Tensor:
         return F.relu(1.0 - _full(score)).mean()
@@ -138,6 +156,12 @@ def adversarial_loss(loss: AdversarialMode | AdversarialLoss) -> AdversarialLoss
 
     Raises:
         ValueError: for an unknown name.
+
+    Examples:
+        >>> type(adversarial_loss("lsgan")).__name__
+        'LeastSquaresLoss'
+        >>> adversarial_loss(LeastSquaresLoss(real_label=0.9)).real_label
+        0.9
     """
     if isinstance(loss, AdversarialLoss):
         return loss

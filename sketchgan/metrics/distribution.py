@@ -27,6 +27,14 @@ class DistributionScores:
 
     Raises:
         ValueError: for unknown scores.
+
+    Examples:
+        >>> features = torch.arange(12.0).reshape(6, 2)
+        >>> scores = DistributionScores(widths=(2, 2), scores=["fid"])
+        >>> scores.update(features, features, real=True)
+        >>> scores.update(features + 1, features, real=False)
+        >>> round(scores.compute()["fid"].item(), 3), scores.counts()
+        (2.0, (6, 6))
     """
 
     def __init__(

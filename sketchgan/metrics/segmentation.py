@@ -20,6 +20,12 @@ class FCNScore(Metric):
 
     Raises:
         ValueError: from ``update``, if shapes differ or a prediction at a counted pixel is no class.
+
+    Examples:
+        >>> score = FCNScore(num_classes=2)
+        >>> score.update(torch.tensor([[0, 0], [1, 1]]), torch.tensor([[0, 0], [0, 1]]))
+        >>> {name: round(value.item(), 3) for name, value in score.compute().items() if value.ndim == 0}
+        {'pixel_acc': 0.75, 'mean_class_acc': 0.833, 'mean_iou': 0.583}
     """
 
     is_differentiable = False

@@ -24,6 +24,12 @@ class PatchDiscriminator(nn.Sequential):
 
     Raises:
         ValueError: if ``n_layers`` is below 1, or from ``forward`` if the image is too small to give one score.
+
+    Examples:
+        >>> import torch
+        >>> discriminator = PatchDiscriminator(in_channels=6, ndf=4)
+        >>> discriminator(torch.zeros(2, 6, 64, 64)).shape, discriminator.receptive_field
+        (torch.Size([2, 1, 6, 6]), 70)
     """
 
     def __init__(

@@ -26,6 +26,12 @@ class ResnetGenerator(nn.Module):
         init_gain: its standard deviation or gain.
 
     Shapes: ``(N, in_channels, H, W)`` → ``(N, out_channels, 4 * ceil(H / 4), 4 * ceil(W / 4))`` in [-1, 1].
+
+    Examples:
+        >>> import torch
+        >>> network = ResnetGenerator(ngf=4, n_blocks=1)
+        >>> network(torch.zeros(2, 3, 16, 20)).shape
+        torch.Size([2, 3, 16, 20])
     """
 
     size_multiple = 4  # of sides that come out as they went in

@@ -33,6 +33,11 @@ class UNetGenerator(nn.Module):
 
     Raises:
         ValueError: from ``forward``, if a side of the image is not a multiple of ``2**num_downs``.
+
+    Examples:
+        >>> network = UNetGenerator(num_downs=5, ngf=4)
+        >>> network(torch.zeros(2, 3, 64, 96)).shape
+        torch.Size([2, 3, 64, 96])
     """
 
     def __init__(

@@ -24,6 +24,12 @@ class ImagePool:
     Args:
         size: number of images; 0 returns every batch untouched.
         draws: source of random numbers; by default a generator of its own, seeded from torch's.
+
+    Examples:
+        >>> pool = ImagePool(size=2)
+        >>> shown = pool.query(torch.zeros(5, 3, 8, 8))
+        >>> shown.shape, len(pool.images)
+        (torch.Size([5, 3, 8, 8]), 2)
     """
 
     def __init__(self, size: int, draws: Draws | None = None) -> None:

@@ -32,6 +32,14 @@ def inference_policy(
             in training mode does to a batch of one.
         dropout: keep dropout active.
         seeds: one per sample of the batch, for dropout; by default the positions 0, 1, …
+
+    Examples:
+        >>> network = nn.Sequential(nn.Dropout(0.5))
+        >>> x = torch.ones(2, 4)
+        >>> with inference_policy(network, dropout=True, seeds=seeds_of(["a.png", "folder/a.jpg"])):
+        ...     y = network(x)
+        >>> bool((y[0] == y[1]).all()), network.training
+        (True, True)
     """
     modes = {module: module.training for module in network.modules()}
     with ExitStack() as hooks:

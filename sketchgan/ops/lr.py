@@ -22,6 +22,10 @@ def linear_decay(k: int, n_epochs: int = 100, n_epochs_decay: int = 100, epoch_c
         n_epochs: epochs at the full rate.
         n_epochs_decay: epochs of decay.
         epoch_count: number of the run's first epoch, counted from 1.
+
+    Examples:
+        >>> [round(linear_decay(k, n_epochs=2, n_epochs_decay=3), 2) for k in range(5)]
+        [1.0, 1.0, 0.75, 0.5, 0.25]
     """
     # Beyond the plan the official rule turns negative, which would undo the training.
     return max(0.0, 1.0 - max(0, k + epoch_count - n_epochs) / (n_epochs_decay + 1))

@@ -14,6 +14,10 @@ def pad_to_multiple(images: Tensor, multiple: int, least: int = 8) -> Tensor:
 
     Returns:
         ``images`` itself where nothing is to do.
+
+    Examples:
+        >>> pad_to_multiple(torch.zeros(1, 3, 30, 33), 16).shape
+        torch.Size([1, 3, 32, 48])
     """
     for dim in (-2, -1):
         size = images.shape[dim]
