@@ -12,6 +12,7 @@ from PIL import Image
 import sketchgan
 from sketchgan import CycleGAN, GANModule, Pix2Pix
 from sketchgan.cli import run
+from sketchgan.convert import to_official
 from sketchgan.data import OpenMoji
 from sketchgan.networks import PatchDiscriminator, ResnetGenerator, UNetGenerator
 
@@ -125,6 +126,15 @@ def test_speed(monkeypatch):
     assert names["trainer"].num_devices == 2
 
 
+def test_official_weights():
+    network = ResnetGenerator(ngf=2, n_blocks=1)
+    torch.save(to_official(network), "latest_net_G.pth")
+    names = {"sketchgan": sketchgan}
+    exec(block("python", "convert("), names)
+    assert names["official"].keys() == to_official(network).keys()
+    assert repr(names["network"]) == repr(network)
+
+
 def test_another_network_in_yaml():
     Path("own.yaml").write_text(block("yaml", "class_path"))
     assert yaml.safe_load(block("yaml", "class_path"))["model"]["init_args"]["lambda_l1"] == 50
@@ -136,6 +146,6 @@ def test_another_network_in_yaml():
 
 def test_every_python_block_is_run():
     held = ["trainer.fit", "class SmoothPix2Pix", "lambda_l1=50", "swapped.ckpt"]
-    held += ["PairedFolders", "ImageMetrics", "translate(", "Speed"]
+    held += ["PairedFolders", "ImageMetrics", "translate(", "Speed", "convert("]
     assert len(blocks("python")) == len(held)
     assert issubclass(CycleGAN, GANModule)
