@@ -124,7 +124,7 @@ def test_every_configuration_constructs(short, device):
             assert networks_of(Job(paper, side, 1, width=width).module())
 
 
-def test_the_last_lines_of_a_process_that_fails_are_its_failure():
+def test_a_process_that_fails_says_why():
     with pytest.raises(Failure, match="Discriminator") as refusal, Worker(Job("Pix2Pix", 8, 1, width=4), limit=100):
         pass
     assert "/" not in str(refusal.value)

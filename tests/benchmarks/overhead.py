@@ -40,8 +40,8 @@ def tables(names: Sequence[str], short: bool, device: str, rounds: int, limit: f
         "Three processes with the same networks, batch and threads take turns: a loop in which forward, update of the "
         "discriminator and update of the generator are written out (`plain.py`), and the module under a `Trainer` "
         "without and with a logger. The Trainer's time is all that passes from the end of a batch to the end of a "
-        "later one. With the logger, losses are logged once in each block "
-        f"({', '.join(f'{job.block} steps at width {job.width}' for job in list(jobs(names, short, device))[:2])}); by "
+        "later one. With the logger, losses are logged once in each block, "
+        f"of steps: {', '.join(f'{job.block} at width {job.width}' for job in list(jobs(names, short, device))[:2])}; by "
         "default that is every 50th step. “ms more” is the median of the differences per step: it hardly depends on "
         "the size of the networks, and is best read off the small ones.",
     ]

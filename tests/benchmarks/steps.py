@@ -136,15 +136,24 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what others print does not get among the answers
     torch.manual_seed(0)
+    try:
+        said = measure(job, sys.stdin, answers)
+    except Exception as error:  # a row of the table says so
+        said = {"failed": f"{type(error).__name__}: {error}"}
+    print(json.dumps(said), file=answers, flush=True)
+
+
+def measure(job: Job, asked: TextIO, answers: TextIO) -> dict[str, Any]:
+    """Train as long as asked to; returns the memory that it took."""
     before = machine.resident()
     with tempfile.TemporaryDirectory() as logs:
-        turns = Turns(job, sys.stdin, answers)
+        turns = Turns(job, asked, answers)
         if job.loop == "plain":
             run_plainly(job, turns.step_done)
         else:
             fit(job, [TurnsInTrainer(turns)], logs)
     peak = machine.peak(job.device)
-    print(json.dumps({"peak": peak, "growth": peak - before}), file=answers, flush=True)
+    return {"peak": peak, "growth": peak - before}
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 class Failure(RuntimeError):
-    """A configuration that could not be measured; the message is the last line of what its process said."""
+    """A configuration that could not be measured; the message is its process's error."""
 
 
 class Worker:
@@ -42,16 +42,14 @@ class Worker:
     def __enter__(self) -> "Worker":
         self.start = time.perf_counter()
         self.folder = tempfile.TemporaryDirectory()
-        self.said = Path(self.folder.name, "stderr")
-        with self.said.open("w") as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.steps", json.dumps(self.job.settings())],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-                env=environment(TORCHINDUCTOR_CACHE_DIR=self.folder.name),  # every compilation is a first one
-            )
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.steps", json.dumps(self.job.settings())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment(TORCHINDUCTOR_CACHE_DIR=self.folder.name),  # every compilation is a first one
+        )
         try:
             self.first = self._answer()
         except Failure:
@@ -86,10 +84,11 @@ class Worker:
             selector.register(self.process.stdout, selectors.EVENT_READ)
             if not selector.select(self.limit):
                 raise Failure(f"no answer within {self.limit:.0f} s")
-        if line := self.process.stdout.readline():
-            return json.loads(line)
-        lines = [line for line in self.said.read_text().splitlines() if line.strip()]
-        raise Failure(re.sub(r"(/[^\s/:]+)+/", "", lines[-1] if lines else "it ended without a word"))
+        line = self.process.stdout.readline()
+        answer = json.loads(line) if line else {"failed": f"it ended with exit code {self.process.wait()}"}
+        if "failed" in answer:
+            raise Failure(re.sub(r"(/[^\s/:]+)+/", "", answer["failed"])[:200])  # no folders in a table
+        return answer
 
 
 def alternate(workers: Sequence[Worker], rounds: int) -> list[list[float]]:
