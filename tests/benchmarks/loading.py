@@ -98,8 +98,8 @@ def tables(device: str, rounds: int, limit: float) -> list[Table]:
         torch.set_num_threads(threads)
     table.notes = [
         f"{COUNT} pictures of {SIDE} px for each domain, each under {NAMES} names, made up of a gradient, soft patches "
-        f"and grain: JPEG of quality 90 ({sizes['jpg'] / 1000:.0f} kB each) and PNG ({sizes['png'] / 1000:.0f} kB), in the page "
-        "cache; default preprocessing (resized to 286 px, cropped to 256 px, mirrored). “One core” is "
+        f"and grain: JPEG of quality 90 ({sizes['jpg'] / 1000:.0f} kB each) and PNG ({sizes['png'] / 1000:.0f} kB), "
+        "in the page cache; default preprocessing (resized to 286 px, cropped to 256 px, mirrored). “One core” is "
         "`num_workers=0` with one thread. Whole epochs are timed, by turns, after a first one that is not. A pair is "
         "one picture of each domain. The step is that of Pix2Pix in its published widths on the same machine "
         "(OpenMoji: 64 px, batch 16; folders: 256 px, batch 1), per pair; with `num_workers=0` reading adds this much "

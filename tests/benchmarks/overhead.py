@@ -36,13 +36,13 @@ def tables(names: Sequence[str], short: bool, device: str, rounds: int, limit: f
             more = statistics.median(a - b for a, b in zip(times, plain, strict=True))
             medians = statistics.median(plain), statistics.median(times)
             table.rows.append((*where, name, *medians, spread(ratios(times, plain)), 1000 * more))
+    blocks = ", ".join(f"{job.block} at width {job.width}" for job in list(jobs(names, short, device))[:2])
     table.notes = [
         "Three processes with the same networks, batch and threads take turns: a loop in which forward, update of the "
         "discriminator and update of the generator are written out (`plain.py`), and the module under a `Trainer` "
         "without and with a logger. The Trainer's time is all that passes from the end of a batch to the end of a "
-        "later one. With the logger, losses are logged once in each block, "
-        f"of steps: {', '.join(f'{job.block} at width {job.width}' for job in list(jobs(names, short, device))[:2])}; by "
-        "default that is every 50th step. “ms more” is the median of the differences per step: it hardly depends on "
-        "the size of the networks, and is best read off the small ones.",
+        "later one. With the logger, losses are logged once in each block, which is more often than the default of "
+        f"every 50 steps (steps in a block: {blocks}). “ms more” is the median of the differences per step; it hardly "
+        "depends on the size of the networks and is best read off the small ones."
     ]
     return [table]

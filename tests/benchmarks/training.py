@@ -57,14 +57,14 @@ def tables(names: Sequence[str], short: bool, device: str, rounds: int, limit: f
     """
     header = "module|px|batch|precision|channels_last|compile|fused|first step s|s/step|images/s|time ÷ plain|"
     steps = Table("Steps", [*f"{header}peak memory MiB|GFLOP/s|of peak".split("|")])
-    counts = Table("Arithmetic of one step", ["module", "px", "batch", "TFLOP", "forwards"])
+    counts = Table("Arithmetic of one step", ["module", "px", "batch", "GFLOP", "forwards"])
     peaks: Peaks = {}
     for plain, variants in workloads(names, short, device):
         try:
             with Worker(plain, limit) as worker:
                 counted = worker.first
                 forwards = ", ".join(f"{name} {count}" for name, count in counted["forwards"].items())
-                counts.rows.append((*_where(plain), counted["flops"] / 1e12, forwards))
+                counts.rows.append((*_where(plain), counted["flops"] / 1e9, forwards))
                 mine = len(steps.rows)
                 for job in variants:
                     steps.rows.append(_compared(job, worker, rounds, limit, counted["flops"], peaks))
@@ -81,7 +81,10 @@ def tables(names: Sequence[str], short: bool, device: str, rounds: int, limit: f
         "",
         "GFLOP/s are those of the next table over the median time; the peak is the best that the same machine does in "
         "forward and backward of a convolution of the same precision and layout: "
-        + "; ".join(f"{peak / 1e9:,.0f} GFLOP/s ({name})" for peak, name in peaks.values())
+        + "; ".join(
+            f"{peak / 1e9:,.0f} GFLOP/s in {precision}, {'channels_last' if last else 'contiguous'} ({shape})"
+            for (precision, last), (peak, shape) in sorted(peaks.items())
+        )
         + ".",
     ]
     counts.notes = [
