@@ -4,7 +4,7 @@ from itertools import repeat
 
 import pytest
 import torch
-from benchmarks import importing, overhead, training
+from benchmarks import importing, overhead, run, training
 from benchmarks.report import Table, markdown, page, spread
 from benchmarks.steps import Turns, TurnsInTrainer, counted, networks_of
 from benchmarks.turns import Failure, Worker
@@ -149,6 +149,16 @@ def test_page(tmp_path):
     assert headings == ["# Benchmarks", "## Part", "### T"]
     for part in ("python run.py", "2030-01-02", "| CPU | x |", "| 1 |", "note"):
         assert part in written
+
+
+def test_one_command_writes_the_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "measure", lambda part, args: [Table(f"of {part}", ["a"], [(args.short,)])])
+    run.main(["--short", "--device", "cpu", "--page", str(tmp_path / "benchmarks.md")])
+    written = (tmp_path / "benchmarks.md").read_text()
+    assert [line for line in written.splitlines() if line.startswith("## ")] == [f"## {t}" for t in run.PARTS.values()]
+    assert "python tests/benchmarks/run.py --short --device cpu --page benchmarks.md" in written
+    assert str(tmp_path) not in written
+    assert "| torch |" in written
 
 
 def test_import_times_by_package():

@@ -1,7 +1,7 @@
 """Training steps: time, memory and arithmetic of each module, and what the options for speed change."""
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -12,7 +12,7 @@ from benchmarks.turns import Failure, Worker, alternate
 from benchmarks.workloads import PAPERS, Job
 
 Peaks = dict[tuple[str, bool], tuple[float, str]]
-"""FLOP/s of `machine.conv_peak` and where, by precision and channels_last."""
+"""FLOP/s of `machine.conv_peak`, and of which convolution, by precision and channels_last."""
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 MEMORY = {
@@ -23,26 +23,32 @@ MEMORY = {
 
 
 def workloads(names: Sequence[str], short: bool, device: str) -> Iterator[tuple[Job, list[Job]]]:
-    """Every module at every size without options, each with the configurations to compare it with."""
+    """Every module at every size without options, each with the configurations to compare it with.
+
+    The short form tries one option at a time, and compiles small pictures only. The long form tries all options
+    together at the sizes of the short one, and the precisions at the others.
+    """
     block = 10 if device == "cuda" else 1
+    precisions = [{"precision": precision} for precision in PRECISIONS[1:]]
     for name in names:
         paper = PAPERS[name]
-        for side, batch_size in paper.short if short else paper.short + paper.long:
-            yield with_options(Job(name, side, batch_size, device, block=block), short)
-        if paper.small:
-            plain = Job(name, *paper.small, device, block=block)
-            yield plain, [replace(plain, compile=True)]
+        for size in paper.short:
+            options = [{"channels_last": True}, {"fused": True}, *precisions] if short else all_options()
+            yield compared(Job(name, *size, device, block=block), options)
+        if short and paper.small:
+            yield compared(Job(name, *paper.small, device, block=block), [{"compile": True}])
+        for size in () if short else paper.long:
+            yield compared(Job(name, *size, device, block=block), precisions)
 
 
-def with_options(plain: Job, short: bool) -> tuple[Job, list[Job]]:
-    """The short form tries one option at a time and compiles nothing; the long form tries all together."""
-    if short:
-        options: list[dict[str, Any]] = [{"channels_last": True}, {"fused": True}]
-        options += [{"precision": precision} for precision in PRECISIONS[1:]]
-    else:
-        names = ("precision", "channels_last", "compile", "fused")
-        options = [dict(zip(names, values, strict=True)) for values in product(PRECISIONS, *[(False, True)] * 3)][1:]
+def compared(plain: Job, options: Sequence[Mapping[str, Any]]) -> tuple[Job, list[Job]]:
     return plain, [replace(plain, **option) for option in options]
+
+
+def all_options() -> list[dict[str, Any]]:
+    """Every combination but the first, which is none."""
+    names = ("precision", "channels_last", "compile", "fused")
+    return [dict(zip(names, values, strict=True)) for values in product(PRECISIONS, *[(False, True)] * 3)][1:]
 
 
 def tables(names: Sequence[str], short: bool, device: str, rounds: int, limit: float) -> list[Table]:

@@ -21,7 +21,7 @@ class Paper:
         plain: from a module to the step of a plain loop.
         short: side and batch size of the short form.
         long: those that the long form has besides.
-        small: side and batch size to compile, the only one that the short form compiles.
+        small: side and batch size that the short form compiles, of one paper.
         overhead: side and batch size of the Trainer's overhead in the short form; the long form has 128 px, 4.
     """
 
