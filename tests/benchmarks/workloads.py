@@ -1,0 +1,127 @@
+"""What is trained: one entry per paper, the same widths as published."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+
+from benchmarks.plain import Step, cyclegan_step, pix2pix_step
+from sketchgan import CycleGAN, GANModule, Pix2Pix
+from sketchgan.networks import PatchDiscriminator, ResnetGenerator, UNetGenerator
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A module as the benchmarks use it.
+
+    Args:
+        module: from the pictures' side, the networks' width and ``fused`` to the module.
+        batch: from batch size and side to a batch.
+        plain: from a module to the step of a plain loop.
+        short: side and batch size of the short form.
+        long: those that the long form has besides.
+        small: side and batch size that the short form compiles, of one paper.
+        overhead: side and batch size of the Trainer's overhead in the short form; the long form has 128 px, 4.
+    """
+
+    module: Callable[[int, int, bool], GANModule]
+    batch: Callable[[int, int], dict[str, Any]]
+    plain: Callable[[Any], Step]
+    short: tuple[tuple[int, int], ...]
+    long: tuple[tuple[int, int], ...]
+    small: tuple[int, int] | None = None
+    overhead: tuple[int, int] = (128, 4)
+
+
+def pix2pix(side: int, width: int, fused: bool) -> Pix2Pix:
+    """U-Net down to one pixel (``unet_256`` at 256 px), at most eight levels, and the 70×70 PatchGAN."""
+    levels = min(8, side.bit_length() - 1)
+    return Pix2Pix(
+        UNetGenerator(num_downs=levels, ngf=width),
+        PatchDiscriminator(6, ndf=width),
+        fused=fused,
+        lr_policy="constant",
+    )
+
+
+def cyclegan(side: int, width: int, fused: bool) -> CycleGAN:
+    """``resnet_9blocks``, identity terms on."""
+    generators = [ResnetGenerator(ngf=width, n_blocks=9) for _ in range(2)]
+    discriminators = [PatchDiscriminator(3, ndf=width, norm="instance") for _ in range(2)]
+    return CycleGAN(*generators, *discriminators, fused=fused, lr_policy="constant")
+
+
+def two_domains(batch_size: int, side: int) -> dict[str, Any]:
+    """Uniform noise in [-1, 1]: the time of a step does not depend on what is in the pictures."""
+    return {domain: torch.rand(batch_size, 3, side, side) * 2 - 1 for domain in "AB"}
+
+
+PAPERS: dict[str, Paper] = {
+    "Pix2Pix": Paper(
+        module=pix2pix,
+        batch=two_domains,
+        plain=pix2pix_step,
+        short=((256, 1),),
+        long=((128, 1), (128, 16), (256, 4), (256, 16), (512, 1)),
+        small=(64, 4),
+    ),
+    "CycleGAN": Paper(
+        module=cyclegan,
+        batch=two_domains,
+        plain=cyclegan_step,
+        short=((128, 1),),
+        long=((128, 4), (256, 1), (256, 4), (512, 1)),
+        overhead=(64, 1),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One configuration, for a process of its own.
+
+    Args:
+        paper: name in `PAPERS`.
+        side: of the pictures, in pixels.
+        batch_size: pictures of each domain.
+        device: "cpu" or "cuda".
+        precision: the Trainer's.
+        channels_last: of `Speed`.
+        compile: of `Speed`.
+        fused: Adam as one kernel.
+        width: ``ngf`` and ``ndf``.
+        loop: "trainer", or "plain" for the loop written out.
+        csv: log with a `CSVLogger`, once in each block.
+        block: steps per turn.
+    """
+
+    paper: str
+    side: int
+    batch_size: int
+    device: str = "cpu"
+    precision: str = "32-true"
+    channels_last: bool = False
+    compile: bool = False
+    fused: bool = False
+    width: int = 64
+    loop: str = "trainer"
+    csv: bool = False
+    block: int = 1
+
+    def module(self) -> GANModule:
+        return PAPERS[self.paper].module(self.side, self.width, self.fused)
+
+    def batch(self) -> dict[str, Any]:
+        made = PAPERS[self.paper].batch(self.batch_size, self.side)
+        return {key: value.to(self.device) for key, value in made.items()}
+
+    def __str__(self) -> str:
+        """Module, size, and what differs from the defaults."""
+        shown = (f.name for f in fields(self)[3:] if getattr(self, f.name) != f.default)
+        options = " ".join(f"{name}={getattr(self, name)}" for name in shown)
+        return f"{self.paper} {self.side} px batch {self.batch_size} {options}".rstrip()
+
+    def settings(self) -> dict[str, Any]:
+        """As plain values, for `Job(**settings)` in another process."""
+        return asdict(self)

@@ -1,0 +1,173 @@
+import io
+import json
+from itertools import repeat
+
+import pytest
+import torch
+from benchmarks import importing, overhead, run, training
+from benchmarks.report import Table, markdown, page, spread
+from benchmarks.steps import Turns, TurnsInTrainer, counted, networks_of
+from benchmarks.turns import Failure, Worker
+from benchmarks.workloads import PAPERS, Job
+from lightning.pytorch import Callback
+from torch import nn
+from torch.testing import assert_close
+from training import quiet_trainer
+
+TINY = [Job("Pix2Pix", 32, 2, width=4), Job("CycleGAN", 32, 2, width=4)]
+
+
+class SeededAtStart(Callback):
+    def on_train_start(self, trainer, pl_module):
+        torch.manual_seed(1)
+
+
+def trained(job, batch, steps, callbacks=()):
+    torch.manual_seed(0)
+    module = job.module()
+    quiet_trainer(max_epochs=1, callbacks=[SeededAtStart(), *callbacks]).fit(module, repeat(batch, steps))
+    return module
+
+
+@pytest.mark.parametrize("job", TINY, ids=str)
+def test_the_plain_loop_is_the_same_training(job):
+    batch = job.batch()
+    ours = trained(job, batch, 2)
+    torch.manual_seed(0)
+    plain = job.module().train()
+    before = {name: value.clone() for name, value in plain.state_dict().items()}
+    step = PAPERS[job.paper].plain(plain)
+    torch.manual_seed(1)
+    step(batch)
+    step(batch)
+    assert_close(plain.state_dict(), ours.state_dict(), rtol=0, atol=0)
+    weights = [name for name, _ in plain.named_parameters() if name.endswith("weight")]
+    assert not any(torch.equal(before[name], plain.state_dict()[name]) for name in weights)
+
+
+def forward_flops(network, size):
+    """Of all convolutions, and of the first one; from their shapes."""
+    flops = []
+
+    def add(layer, inputs, output):
+        where = inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output  # kernels are placed once per pixel
+        flops.append(2 * layer.weight.numel() * where[:, 0].numel())
+
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    hooks = [layer.register_forward_hook(add) for layer in layers]
+    with torch.no_grad():
+        network(torch.zeros(size))
+    for hook in hooks:
+        hook.remove()
+    return sum(flops), flops[0]
+
+
+def counts_of(job):
+    """From the first answer of a worker, without its process."""
+    answers = io.StringIO()
+    turns = Turns(job, io.StringIO("go\nstop\n"), answers)
+    trained(job, job.batch(), 9, [TurnsInTrainer(turns)])
+    first, *others = map(json.loads, answers.getvalue().splitlines())
+    assert [set(answer) for answer in others] == [{"seconds"}]
+    return first
+
+
+def test_what_a_step_of_pix2pix_computes():
+    job = TINY[0]
+    first = counts_of(job)
+    assert first["forwards"] == {"generator": 1, "discriminator": 3}
+    module = job.module()
+    g, g_first = forward_flops(module.generator, (2, 3, 32, 32))
+    d, d_first = forward_flops(module.discriminator, (2, 6, 32, 32))
+    # A backward costs a forward for the inputs' gradients (which pictures do not need), and one for the weights'.
+    assert first["flops"] == (3 * g - g_first) + 2 * (3 * d - d_first) + 2 * d
+
+
+def test_what_a_step_of_cyclegan_computes():
+    job = TINY[1]
+    first = counts_of(job)
+    assert first["forwards"] == {
+        "generator_ab": 3,
+        "generator_ba": 3,
+        "discriminator_a": 3,
+        "discriminator_b": 3,
+    }
+    module = job.module()
+    g, g_first = forward_flops(module.generator_ab, (2, 3, 32, 32))
+    d, d_first = forward_flops(module.discriminator_a, (2, 3, 32, 32))
+    assert first["flops"] == (6 * 3 * g - 4 * g_first) + 2 * 2 * d + 4 * (3 * d - d_first)
+
+
+def test_counting_leaves_nothing_behind():
+    module = TINY[0].module()
+    networks = networks_of(module)
+    assert list(networks) == ["generator", "discriminator"]
+    with counted(networks) as counts:
+        module.generator(torch.zeros(1, 3, 32, 32))
+    assert counts["forwards"] == {"generator": 1}
+    assert not module.generator._forward_hooks
+
+
+@pytest.mark.parametrize("short", [True, False])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_every_configuration_constructs(short, device):
+    pairs = list(training.workloads(list(PAPERS), short, device))
+    jobs = [job for plain, others in pairs for job in [plain, *others]] + list(
+        overhead.jobs(list(PAPERS), short, device)
+    )
+    assert {job.paper for job in jobs} == set(PAPERS)
+    assert all(Job(**json.loads(json.dumps(job.settings()))) == job for job in jobs)
+    assert all(len({plain, *others}) == 1 + len(others) for plain, others in pairs)
+    assert sum(job.compile for job in jobs) <= 1 or not short
+    with torch.device("meta"):  # the published widths, without their memory
+        for paper, side, width in {(job.paper, job.side, job.width) for job in jobs}:
+            assert networks_of(Job(paper, side, 1, width=width).module())
+
+
+def test_a_process_that_fails_says_why():
+    with pytest.raises(Failure, match="Discriminator") as refusal, Worker(Job("Pix2Pix", 8, 1, width=4), limit=100):
+        pass
+    assert "/" not in str(refusal.value)
+
+
+def test_table_formatter():
+    table = Table("Steps", ["module", "px", "s/step", "fused"], [("A|B", 256, 0.01234, True), ("C", 8, 12.0, False)])
+    assert markdown(table).splitlines() == [
+        "### Steps",
+        "",
+        "| module |  px | s/step | fused |",
+        "|--------|----:|-------:|-------|",
+        "| A/B    | 256 | 0.0123 | yes   |",
+        "| C      |   8 |   12.0 | no    |",
+    ]
+    assert spread([1.0, 3.0, 2.0]) == "2.000 (1.000–3.000)"
+
+
+def test_page(tmp_path):
+    written = page("python run.py", "2030-01-02", [("CPU", "x")], [("Part", [Table("T", ["a"], [(1,)], ["note"])])])
+    headings = [line for line in written.splitlines() if line.startswith("#")]
+    assert headings == ["# Benchmarks", "## Part", "### T"]
+    for part in ("python run.py", "2030-01-02", "| CPU | x |", "| 1 |", "note"):
+        assert part in written
+
+
+def test_one_command_writes_the_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "measure", lambda part, args: [Table(f"of {part}", ["a"], [(args.short,)])])
+    run.main(["--short", "--device", "cpu", "--page", str(tmp_path / "benchmarks.md")])
+    written = (tmp_path / "benchmarks.md").read_text()
+    assert [line for line in written.splitlines() if line.startswith("## ")] == [f"## {t}" for t in run.PARTS.values()]
+    assert "python tests/benchmarks/run.py --short --device cpu --page benchmarks.md" in written
+    assert str(tmp_path) not in written
+    assert "| torch |" in written
+
+
+def test_import_times_by_package():
+    log = """\
+import time: self [us] | cumulative | imported package
+import time:      9000 |       9000 |     torch
+import time:       100 |       9100 | lightning
+import time:      2000 |       2000 |     PIL.Image
+import time:      1000 |       3000 |   sketchgan.data
+import time:       500 |       3500 | sketchgan
+"""
+    assert importing.self_times(log, after="lightning") == [("PIL", 2.0), ("sketchgan", 1.5)]
