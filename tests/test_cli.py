@@ -130,8 +130,8 @@ def test_other_subcommands_find_the_configuration_beside_the_checkpoint(tiny, ca
 
 def test_speed_is_a_flag(tiny):
     speed = ["--speed.compile=true", "--speed.backend=aot_eager", "--speed.channels_last=auto"]
-    cli = run(["fit", "--config", tiny, *QUIET, *speed, "--model.init_args.fused=true"])
-    assert cli.trainer.optimizers[0].param_groups[0]["fused"]
+    cli = run(["fit", "--config", tiny, *QUIET, *speed, "--model.init_args.fused=false"])
+    assert not cli.trainer.optimizers[0].param_groups[0]["fused"]
     assert {
         type(network).__name__
         for network in next(callback for callback in cli.trainer.callbacks if isinstance(callback, Speed))._compiled

@@ -27,7 +27,7 @@ class ResidualBlock(nn.Module):
             pad_layer(padding, 1),
             nn.Conv2d(channels, channels, kernel_size=3, bias=bias),
             norm_layer(norm, channels),
-            nn.ReLU(inplace=True),
+            nn.ReLU(),
             nn.Dropout(dropout),
             pad_layer(padding, 1),
             nn.Conv2d(channels, channels, kernel_size=3, bias=bias),

@@ -23,7 +23,7 @@ from sketchgan.modules.checkpoint import (
     read,
     record_of,
 )
-from sketchgan.modules.strategy import refuse_plain_ddp, refuse_scaled_clipping, refuse_strategy
+from sketchgan.modules.strategy import refuse_plain_ddp, refuse_scaled_clipping, refuse_strategy, scales_gradients
 from sketchgan.modules.weights import Absent, mark_absent
 from sketchgan.ops import average_batch_norm, get_rng_state, pad_to_multiple, set_rng_state
 
@@ -114,6 +114,13 @@ class GANModule(LightningModule):
             self.check_finite()
             self.log(log_as, total.detach(), prog_bar=True)
             self.log_dict({f"{log_as}/{name}": loss.detach() for name, loss in losses.items()})
+
+    def fuses(self, wanted: bool | None) -> bool:
+        """Whether an optimizer runs as one kernel: as wanted, else unless gradients are scaled ("16-mixed").
+
+        It would unscale them inside its step, after clipping, and after callbacks have looked at them.
+        """
+        return not scales_gradients(self._trainer) if wanted is None else wanted
 
     def optimizers(self, use_pl_optimizer: bool = True) -> Any:
         """The optimizers of ``configure_optimizers``, always as a list."""

@@ -37,7 +37,7 @@ class CycleGAN(GANModule):
         pool_size: number of past translations kept per domain for the discriminators; 0 for none.
         lr: learning rate of both Adam optimizers.
         betas: Adam's coefficients.
-        fused: run Adam as one kernel, which is faster on a GPU.
+        fused: run Adam as one kernel; by default unless the precision is "16-mixed".
         lr_policy: "linear", "step", "cosine", "plateau" (on the value logged as ``lr_monitor``) or "constant".
         n_epochs: epochs at the full rate (the period of "cosine").
         n_epochs_decay: epochs of linear decay.
@@ -68,7 +68,7 @@ class CycleGAN(GANModule):
         pool_size: int = 50,
         lr: float = 2e-4,
         betas: tuple[float, float] = (0.5, 0.999),
-        fused: bool = False,
+        fused: bool | None = None,
         lr_policy: LRPolicy = "linear",
         n_epochs: int = 100,
         n_epochs_decay: int = 100,
@@ -96,7 +96,7 @@ class CycleGAN(GANModule):
         self.stateful |= {"pool_a": self.pool_a, "pool_b": self.pool_b}
         self.lr = lr
         self.betas = betas
-        self.fused = fused or None  # None leaves the choice to torch
+        self.fused = fused
         self.lr_curve = (lr_policy, n_epochs, n_epochs_decay, lr_step_size)
         self.lr_monitor = lr_monitor
         self.planned_epochs = n_epochs + n_epochs_decay if lr_policy == "linear" else None
@@ -170,7 +170,8 @@ class CycleGAN(GANModule):
         generators = chain(self.generator_ab.parameters(), self.generator_ba.parameters())
         discriminators = chain(self.discriminator_a.parameters(), self.discriminator_b.parameters())
         optimizers = [
-            Adam(parameters, self.lr, self.betas, fused=self.fused) for parameters in (generators, discriminators)
+            Adam(parameters, self.lr, self.betas, fused=self.fuses(self.fused))
+            for parameters in (generators, discriminators)
         ]
         return optimizers, [lr_scheduler(optimizer, *self.lr_curve) for optimizer in optimizers]
 

@@ -38,7 +38,7 @@ class Pix2Pix(GANModule):
         d_loss_scale: factor on the discriminator's loss; 1 in the Torch original.
         lr: learning rate of both Adam optimizers.
         betas: Adam's coefficients.
-        fused: run Adam as one kernel, which is faster on a GPU.
+        fused: run Adam as one kernel; by default unless the precision is "16-mixed".
         lr_policy: "linear", "step", "cosine", "plateau" (on the value logged as ``lr_monitor``) or "constant".
         n_epochs: epochs at the full rate (the period of "cosine").
         n_epochs_decay: epochs of linear decay.
@@ -70,7 +70,7 @@ class Pix2Pix(GANModule):
         d_loss_scale: float = 0.5,
         lr: float = 2e-4,
         betas: tuple[float, float] = (0.5, 0.999),
-        fused: bool = False,
+        fused: bool | None = None,
         lr_policy: LRPolicy = "linear",
         n_epochs: int = 100,
         n_epochs_decay: int = 100,
@@ -98,7 +98,7 @@ class Pix2Pix(GANModule):
         self.d_loss_scale = d_loss_scale
         self.lr = lr
         self.betas = betas
-        self.fused = fused or None  # None leaves the choice to torch
+        self.fused = fused
         self.lr_curve = (lr_policy, n_epochs, n_epochs_decay, lr_step_size)
         self.lr_monitor = lr_monitor
         self.planned_epochs = n_epochs + n_epochs_decay if lr_policy == "linear" else None
@@ -161,7 +161,7 @@ class Pix2Pix(GANModule):
 
     def configure_optimizers(self) -> Any:
         optimizers = [
-            Adam(net.parameters(), self.lr, self.betas, fused=self.fused)
+            Adam(net.parameters(), self.lr, self.betas, fused=self.fuses(self.fused))
             for net in (self.generator, self.discriminator)
         ]
         return optimizers, [lr_scheduler(optimizer, *self.lr_curve) for optimizer in optimizers]

@@ -37,14 +37,18 @@ def refuse_plain_ddp(trainer: Trainer) -> None:
         )
 
 
+def scales_gradients(trainer: Trainer | None) -> bool:
+    """Whether the precision multiplies gradients by a changing factor, as "16-mixed" does."""
+    return trainer is not None and getattr(trainer.precision_plugin, "scaler", None) is not None
+
+
 def refuse_scaled_clipping(trainer: Trainer, optimizer: Any) -> None:
     """Raise if gradients are to be clipped that only the optimizer itself will unscale.
 
     Raises:
         ValueError: for a fused optimizer with precision="16-mixed".
     """
-    scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
-    if scaled and getattr(optimizer, "_step_supports_amp_scaling", False):
+    if scales_gradients(trainer) and getattr(optimizer, "_step_supports_amp_scaling", False):
         raise ValueError(
             'gradients cannot be clipped with fused=True and precision="16-mixed": the optimizer unscales them inside '
             'its step; use precision="bf16-mixed", or fused=False, or no clip_g, clip_d'

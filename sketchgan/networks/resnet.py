@@ -57,7 +57,7 @@ class ResnetGenerator(nn.Module):
             ReflectionPad2d(3),
             nn.Conv2d(in_channels, ngf, kernel_size=7, bias=norm == "instance"),
             norm_layer(norm, ngf),
-            nn.ReLU(inplace=True),
+            nn.ReLU(),  # not in place: instance norm returns a view, whose change costs copies in the backward pass
         )
         self.down = nn.Sequential(
             _down(ngf, 2 * ngf, norm, antialias_down),
@@ -79,7 +79,7 @@ def _down(in_channels: int, out_channels: int, norm: Norm, antialias: bool) -> n
     layers: list[nn.Module] = [
         nn.Conv2d(in_channels, out_channels, 3, stride=1 if antialias else 2, padding=1, bias=norm == "instance"),
         norm_layer(norm, out_channels),
-        nn.ReLU(inplace=True),
+        nn.ReLU(),
     ]
     return nn.Sequential(*layers, BlurDownsample(out_channels)) if antialias else nn.Sequential(*layers)
 
@@ -91,4 +91,4 @@ def _up(in_channels: int, out_channels: int, norm: Norm, antialias: bool) -> nn.
         if antialias
         else [nn.ConvTranspose2d(in_channels, out_channels, 3, stride=2, padding=1, output_padding=1, bias=bias)]
     )
-    return nn.Sequential(*doubling, norm_layer(norm, out_channels), nn.ReLU(inplace=True))
+    return nn.Sequential(*doubling, norm_layer(norm, out_channels), nn.ReLU())

@@ -33,7 +33,7 @@ def workloads(names: Sequence[str], short: bool, device: str) -> Iterator[tuple[
     for name in names:
         paper = PAPERS[name]
         for size in paper.short:
-            options = [{"channels_last": True}, {"fused": True}, *precisions] if short else all_options()
+            options = [{"channels_last": True}, {"fused": False}, *precisions] if short else all_options()
             yield compared(Job(name, *size, device, block=block), options)
         if short and paper.small:
             yield compared(Job(name, *paper.small, device, block=block), [{"compile": True}])
@@ -48,7 +48,8 @@ def compared(plain: Job, options: Sequence[Mapping[str, Any]]) -> tuple[Job, lis
 def all_options() -> list[dict[str, Any]]:
     """Every combination but the first, which is none."""
     names = ("precision", "channels_last", "compile", "fused")
-    return [dict(zip(names, values, strict=True)) for values in product(PRECISIONS, *[(False, True)] * 3)][1:]
+    values = product(PRECISIONS, (False, True), (False, True), (True, False))
+    return [dict(zip(names, chosen, strict=True)) for chosen in values][1:]
 
 
 def tables(names: Sequence[str], short: bool, device: str, rounds: int, limit: float) -> list[Table]:

@@ -103,7 +103,7 @@ class Job:
     precision: str = "32-true"
     channels_last: bool = False
     compile: bool = False
-    fused: bool = False
+    fused: bool = True
     width: int = 64
     loop: str = "trainer"
     csv: bool = False

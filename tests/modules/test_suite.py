@@ -282,6 +282,18 @@ def test_fused_clipped_and_scaled_is_refused(entry):
     assert all(p.isfinite().all() for p in module.parameters())
 
 
+@pytest.mark.parametrize(("scaled", "wanted", "expected"), [(0, None, 1), (1, None, 0), (0, False, 0), (1, True, 1)])
+def test_adam_is_fused_unless_gradients_are_scaled(entry, scaled, wanted, expected):
+    from lightning.pytorch.plugins import MixedPrecision
+
+    plugin = MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu"))
+    module = fresh(entry) if wanted is None else fresh(entry, fused=wanted)
+    module.trainer = trainer(max_epochs=1, plugins=[plugin] if scaled else [])
+    made = module.configure_optimizers()
+    optimizers = made[0] if isinstance(made, tuple) else made
+    assert {group["fused"] for optimizer in optimizers for group in optimizer.param_groups} == {bool(expected)}
+
+
 def test_compiled_fused_and_channels_last(entry):
     torch._dynamo.reset()
     module = fresh(entry, fused=True)
