@@ -19,8 +19,9 @@ from sketchgan.convert import convert
 from sketchgan.data import TranslationData, combine_pairs
 from sketchgan.inference import translate
 from sketchgan.modules import GANModule
-from sketchgan.modules.checkpoint import read, record_of
+from sketchgan.modules.checkpoint import class_path, find_class, read, record_of, refuse_hidden_recipes, settings_of
 from sketchgan.modules.quiet import HARMLESS
+from sketchgan.modules.weights import SUFFIX
 from sketchgan.recipes import describe, find_recipe, recipes
 
 MAIN_JOB = "pix2pix-openmoji"
@@ -91,16 +92,19 @@ class SketchGANCLI(LightningCLI):
         path = self.config[subcommand].get("ckpt_path")
         if not path or not Path(path).is_file():
             return
-        checkpoint = read(path)
-        if "weights_only" in checkpoint:
+        if Path(path).suffix == SUFFIX:
             sys.exit(
                 f"sketchgan: {path} holds weights and no state of training; use sketchgan translate, or train on from "
                 "a checkpoint made by: sketchgan convert SRC NAME.ckpt"
             )
-        settings = dict(checkpoint.get("hyper_parameters", {}))
-        settings.pop("_instantiator", None)
-        class_path = settings.pop("_class_path", None) or record_of(checkpoint, path)["class_path"]
-        model = {"class_path": class_path, "init_args": settings}
+        try:
+            checkpoint = read(path)
+            cls = find_class(record_of(checkpoint, path)["class_path"], GANModule)
+            settings = settings_of(checkpoint)
+            refuse_hidden_recipes(cls, settings)
+        except ValueError as error:
+            sys.exit(f"sketchgan: {error}")
+        model = {"class_path": class_path(cls), "init_args": settings}
         self.config = self.parser.parse_object({subcommand: {"model": model}}, self.config)
 
     def after_fit(self) -> None:
@@ -150,12 +154,15 @@ def _complete(args: list[str]) -> tuple[list[str], str]:
     if args[0] in ("fit", "validate", "test", "predict") and not chosen:
         if checkpoint and checkpoint not in ("best", "last", "hpc") and not Path(checkpoint).is_file():
             raise FileNotFoundError(f"no checkpoint {checkpoint}")
-        path = _config_beside(checkpoint) or find_recipe(MAIN_JOB)
+        beside = _config_beside(checkpoint)
+        if checkpoint and not beside and args[0] == "fit" and Path(checkpoint).suffix != SUFFIX:
+            raise FileNotFoundError(f"no config.yaml beside {checkpoint}: say what to train on with --data or --config")
+        path = beside or find_recipe(MAIN_JOB)
         args.insert(1, f"--config={path}")
         name = _run_of(path)
     elif chosen == {"--data"} and checkpoint and Path(checkpoint).is_file():
-        model = record_of(read(checkpoint), checkpoint)["class_path"]
-        args.insert(1, f"--model={model}")  # its settings are taken over later
+        model = find_class(record_of(read(checkpoint), checkpoint)["class_path"], GANModule)
+        args.insert(1, f"--model={class_path(model)}")  # its settings are taken over later
     return args, name or "run"
 
 

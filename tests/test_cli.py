@@ -205,7 +205,7 @@ def test_a_finished_run_has_nothing_to_show(tiny, capsys):
 
 def test_wrong_checkpoint_is_named(tiny):
     torch.save({"model.0.weight": torch.zeros(1)}, "official.pth")
-    with pytest.raises(ValueError, match="official.pth was not written by a sketchgan module"):
+    with pytest.raises(SystemExit, match="sketchgan: official.pth was not written by a sketchgan module"):
         run(["predict", "--config", tiny, "--ckpt_path=official.pth", *QUIET])
 
 

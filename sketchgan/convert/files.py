@@ -1,7 +1,7 @@
 """Files of official weights to ours and back."""
 
-import os
 import re
+import tempfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from sketchgan.convert.official import OfficialNetwork, Recognised, recognise, to_official_names
 from sketchgan.convert.pix2pix_cyclegan import CYCLEGAN, NETWORKS, PIX2PIX
 from sketchgan.modules import CycleGAN, GANModule, Pix2Pix, load
-from sketchgan.modules.checkpoint import class_path, read, record_of
+from sketchgan.modules.checkpoint import class_path, read, record_of, settings_of
 from sketchgan.modules.quiet import quiet_lightning
-from sketchgan.modules.weights import SUFFIX, write_weights
+from sketchgan.modules.weights import SUFFIX, Absent, replacing, write_weights
 
 MODULES: dict[str, tuple[type[GANModule], dict[str, str]]] = {
     "Pix2Pix": (Pix2Pix, PIX2PIX),
@@ -90,8 +90,19 @@ def convert(
         ValueError: if a file does not hold what it should, with the likely cause.
     """
     src, dst = Path(src), Path(dst)
+    if not re.fullmatch(r"\w+", epoch):
+        raise ValueError(f"epoch is part of a file name, such as latest or 200, got {epoch!r}")
+    if image_size < 1:
+        raise ValueError(f"image_size must be positive, got {image_size}")
+    if not 0 <= settings.get("dropout", 0.5) < 1:
+        raise ValueError(f"dropout must be at least 0 and below 1, got {settings['dropout']}")
+    if dst.suffix not in (SUFFIX, ".ckpt", ".pth", "") and not dst.is_dir():
+        raise ValueError(f"{dst} must be NAME{SUFFIX}, NAME.ckpt, NAME.pth or a folder")
     checkpoint = {} if src.is_dir() else read(src)
     if isinstance(checkpoint, dict) and "sketchgan" in checkpoint:
+        if module or settings:
+            given = ", ".join([*(["module"] if module else []), *settings])
+            raise ValueError(f"{src} is a file of ours and says what it holds; {given} cannot be given")
         return _from_ours(src, checkpoint, dst, epoch)
     if dst.suffix not in (SUFFIX, ".ckpt"):
         raise ValueError(f"{src} is official weights; write them to NAME{SUFFIX} or NAME.ckpt, not {dst}")
@@ -99,19 +110,16 @@ def convert(
     files = _official_files(src, epoch) if src.is_dir() else {_letters_of(src): src}
     networks = {letters: _read_network(path, settings) for letters, path in files.items()}
     cls, named = _place(networks, module, src)
-    hyper_parameters: dict[str, Any] = {"_instantiator": "lightning.pytorch.cli.instantiate_module"}
+    ends = _channels(named)
+    hyper_parameters: dict[str, Any] = {}
     state: dict[str, Tensor] = {}
     lines = []
     for name, one in named.items():
         state |= {f"{name}.{key}": value for key, value in one.network.state_dict().items()}
         hyper_parameters[name] = {"class_path": class_path(type(one.network)), "init_args": one.settings}
         lines.append(_describe(name, one))
-    generator = named[next(name for name in cls.generators.values() if name in named)].settings
-    ends = (generator["in_channels"], generator["out_channels"])
-    if "AtoB" not in [way for way, name in cls.generators.items() if name in named]:
-        ends = ends[::-1]
-    if cls is Pix2Pix and "discriminator" in named:
-        hyper_parameters["conditional"] = _conditional(named["discriminator"].settings["in_channels"], ends)
+    if "discriminator" in named:
+        hyper_parameters["conditional"] = named["discriminator"].channels == (sum(ends),)
     evaluation = {"mode": "resize_and_crop", "load_size": image_size, "crop_size": image_size, "flip": False}
     data = {"preprocess": evaluation, "channels_a": ends[0], "channels_b": ends[1], "value_range": None}
     _write(cls, state, hyper_parameters, data, dst)
@@ -132,6 +140,10 @@ def _official_files(folder: Path, epoch: str) -> dict[str, Path]:
     if not chosen:
         there = ", ".join(sorted(set(files.values()))) or "none"
         raise FileNotFoundError(f"{folder} holds no {epoch}_net_….pth; epochs there: {there}")
+    known = {letters for _, names in MODULES.values() for letters in names}
+    if unknown := chosen.keys() - known:
+        names = ", ".join(f"{epoch}_net_{letters}.pth" for letters in sorted(unknown))
+        raise ValueError(f"{folder} holds {names}, of no module here; convert the file of one generator by itself")
     return chosen
 
 
@@ -146,6 +158,11 @@ class _OfficialFile:
     @property
     def settings(self) -> dict[str, Any]:
         return self.found.settings
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """What goes in, and for a generator what comes out."""
+        return tuple(self.settings[key] for key in ("in_channels", "out_channels") if key in self.settings)
 
 
 def _read_network(path: Path, settings: dict[str, Any]) -> _OfficialFile:
@@ -167,11 +184,16 @@ def _place(
     if module is None:
         if networks.keys() & CYCLEGAN.keys():
             module = "CycleGAN"
-        elif "D" in networks:
-            module = "Pix2Pix"
         else:
-            settings = next(iter(networks.values())).settings
+            settings = (networks.get("G") or next(iter(networks.values()))).settings
             module = "Pix2Pix" if "num_downs" in settings or settings["norm"] == "batch" else "CycleGAN"
+            if module == "CycleGAN" and {"G", "D"} <= networks.keys():
+                if networks["D"].channels != (sum(networks["G"].channels),):
+                    raise ValueError(
+                        f"{src} may be of Pix2Pix without condition, or of CUT: give module, or the file of the "
+                        "generator by itself"
+                    )
+                module = "Pix2Pix"
     elif module not in MODULES:
         raise ValueError(f"module must be one of {', '.join(MODULES)}, got {module!r}")
     cls, letters = MODULES[module]
@@ -191,13 +213,23 @@ def _place(
     return cls, named
 
 
-def _conditional(judged: int, ends: tuple[int, int]) -> bool:
-    if judged not in (sum(ends), ends[1]):
-        raise ValueError(
-            f"the discriminator judges {judged} channels, the generator has {ends[0]} to {ends[1]}: they do not belong "
-            "to each other"
-        )
-    return judged == sum(ends)
+def _channels(named: dict[str, _OfficialFile]) -> tuple[int, int]:
+    """Channels of A and of B, on which all networks must agree."""
+    forth = named.get("generator", named.get("generator_ab"))
+    a, b = forth.channels if forth else named["generator_ba"].channels[::-1]
+    expected: dict[str, list[tuple[int, ...]]] = {
+        "generator_ba": [(b, a)],
+        "discriminator": [(a + b,), (b,)],
+        "discriminator_a": [(a,)],
+        "discriminator_b": [(b,)],
+    }
+    for name, one in named.items():
+        if one.channels not in expected.get(name, [(a, b)]):
+            raise ValueError(
+                f"{one.path} has {' to '.join(map(str, one.channels))} channels, which does not belong to a generator "
+                f"of {a} to {b}"
+            )
+    return a, b
 
 
 def _describe(name: str, one: _OfficialFile) -> str:
@@ -215,7 +247,6 @@ def _describe(name: str, one: _OfficialFile) -> str:
 def _refuse_existing(path: Path) -> None:
     if path.exists():
         raise FileExistsError(f"{path} exists; delete it, or choose another name")
-    path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _write(
@@ -225,19 +256,15 @@ def _write(
     if dst.suffix == SUFFIX:
         write_weights(dst, state, record)
         return
-    weights, unfinished = dst.with_name(f"{dst.name}.part{SUFFIX}"), dst.with_name(f"{dst.name}.part")
-    try:
+    with tempfile.TemporaryDirectory() as folder, replacing(dst) as unfinished:
+        weights = Path(folder, f"weights{SUFFIX}")
         write_weights(weights, state, record)
         _write_checkpoint(load(weights), data, unfinished)
-        os.replace(unfinished, dst)
-    finally:
-        weights.unlink(missing_ok=True)
-        unfinished.unlink(missing_ok=True)
 
 
 def _write_checkpoint(module: GANModule, data: dict[str, Any], path: Path) -> None:
     """Write what a ``Trainer`` would before the first batch."""
-    if missing := [name for name, network in module.named_children() if not network.state_dict()]:
+    if missing := [name for name, network in module.named_children() if isinstance(network, Absent)]:
         raise ValueError(
             f"a checkpoint to train on from needs all networks, and there is no {', '.join(missing)}; write to a "
             f"{SUFFIX} file, or give the folder with all of them"
@@ -260,29 +287,35 @@ def _from_ours(src: Path, checkpoint: dict[str, Any], dst: Path, epoch: str) -> 
     if dst.suffix in (SUFFIX, ".ckpt"):
         if src.suffix != SUFFIX and dst.suffix == ".ckpt":
             raise ValueError(f"{src} is a checkpoint already; copy it, or write weights to NAME{SUFFIX}")
-        if injected := record_of(checkpoint, src)["injected"]:
-            raise ValueError(f"{src} was made with objects that it does not store: {', '.join(injected)}")
+        networks = {name for name, _ in module.named_children()}  # those that load has built need not be stored
+        if lost := record_of(checkpoint, src)["injected"].keys() - networks:
+            raise ValueError(f"{src} was made with objects that it does not store: {', '.join(sorted(lost))}")
         _refuse_existing(dst)
-        _write(type(module), module.state_dict(), checkpoint.get("hyper_parameters", {}), module.data_settings, dst)
+        _write(type(module), module.state_dict(), settings_of(checkpoint), module.data_settings, dst)
         return [f"{type(module).__name__}: {len(module.state_dict())} entries"]
     letters = next((letters for cls, letters in MODULES.values() if isinstance(module, cls)), None)
     if letters is None:
         raise ValueError(f"{src} is of {type(module).__name__}, for which there is no official code")
-    present = {key: name for key, name in letters.items() if getattr(module, name).state_dict()}
+    present = {key: name for key, name in letters.items() if not isinstance(getattr(module, name), Absent)}
     if dst.suffix == ".pth":
-        named = _letters_of(dst)
         generators = [key for key, name in present.items() if name in module.generators.values()]
-        if named not in present and len(generators) > 1:
+        wanted = _letters_of(dst)
+        if wanted in ("", "G") and len(generators) == 1:
+            wanted = generators[0]
+        if wanted not in present:
             names = " or ".join(f"{epoch}_net_{key}.pth" for key in present)
             raise ValueError(f"which network shall {dst} hold? Name the file {names}, or give a folder for all")
-        targets = {dst: present[named if named in present else generators[0]]}
+        targets = {dst: present[wanted]}
     else:
+        if dst.is_file():
+            raise FileExistsError(f"{dst} is a file; give a folder")
         targets = {dst / f"{epoch}_net_{key}.pth": name for key, name in present.items()}
     states = {path: to_official(getattr(module, name)) for path, name in targets.items()}
     for path in states:
         _refuse_existing(path)
     for path, state in states.items():
-        torch.save(OrderedDict(state), path)
+        with replacing(path) as unfinished:
+            torch.save(OrderedDict(state), unfinished)
     return [f"  {path}: {name}, {len(states[path])} entries" for path, name in targets.items()]
 
 

@@ -5,7 +5,7 @@ is read off them; what they do not show (a U-Net's dropout) is assumed as the of
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ class OfficialNetwork:
         visible: the arguments of our class that keys and shapes show.
         assumed: those that they do not show, as far as they matter, with the official defaults.
         keys: the key map of one of our networks.
+        choices: of an assumed setting that is one of a few.
     """
 
     name: str
@@ -36,6 +37,7 @@ class OfficialNetwork:
     visible: Callable[[State], dict[str, Any]]
     assumed: Callable[[State], dict[str, Any]]
     keys: Callable[[Any], KeyMap]
+    choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,9 @@ class Recognised:
         Raises:
             ValueError: if a key or a shape does not fit, with a few of them and the likely cause.
         """
+        with torch.device("meta"):  # no memory before all shapes are known to fit
+            shapes = self.official.network(**self.settings)
+        compare(shapes, self.state, self.official.keys(shapes), self.official.name)
         network = self.official.network(**self.settings)
         load_renamed(network, self.state, self.official.keys(network), self.official.name)
         return network
@@ -83,6 +88,8 @@ def recognise(state: Mapping[str, Any], networks: list[OfficialNetwork], **given
                 f"{name} is no setting of {official.network.__name__} that could be given; "
                 f"there is {', '.join(assumed) or 'none'}"
             )
+        if name in assumed and value not in official.choices.get(name, (value,)):
+            raise ValueError(f"{name} must be one of {', '.join(official.choices[name])}, got {value!r}")
     assumed |= {name: value for name, value in given.items() if name in assumed}
     return Recognised(official, clean, visible | assumed, assumed, dropped)
 
@@ -102,10 +109,8 @@ def cleaned(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], int]:
     others = [key for key, value in state.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
     if others or not state:
         raise ValueError(f"these are no weights by name: {_guess(list(state))}")
-    for key, value in state.items():
-        if value.numel() * value.element_size() > value.untyped_storage().nbytes():  # else a few bytes fill the memory
-            raise ValueError(f"{key} claims {value.numel()} values, but holds fewer and repeats them")
-    if all(key.startswith("module.") for key in state):
+    _refuse_odd_tensors(state)
+    while all(key.startswith("module.") for key in state):
         state = {key.removeprefix("module."): value for key, value in state.items()}
     clean: dict[str, Tensor] = {}
     dropped = 0
@@ -118,6 +123,22 @@ def cleaned(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], int]:
         if entry == "running_mean" and f"{layer}.num_batches_tracked" not in state:
             clean[f"{layer}.num_batches_tracked"] = torch.tensor(0)
     return clean, dropped
+
+
+def _refuse_odd_tensors(state: State) -> None:
+    for key, value in state.items():
+        if value.layout != torch.strided or value.is_quantized or value.is_meta:
+            raise ValueError(f"{key} is a {str(value.layout)[6:]} tensor on {value.device}, not plain numbers")
+    # Views of one storage, or a few values repeated, would let a small file fill the memory.
+    storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in state.values()}
+    if sum(value.numel() * value.element_size() for value in state.values()) > sum(storages.values()):
+        raise ValueError("the tensors share or repeat their values, and are larger than what the file holds")
+    for key, value in state.items():
+        count = key.endswith(".num_batches_tracked")
+        if value.numel() == 0 or not (value.is_floating_point() or count):
+            raise ValueError(f"{key} is no weight: {str(value.dtype)[6:]} of shape {tuple(value.shape)}")
+        if not value.float().isfinite().all():
+            raise ValueError(f"{key} holds values that are NaN, infinite or too large for float32")
 
 
 def renamed(state: State, keys: KeyMap) -> dict[str, Tensor]:
@@ -135,13 +156,11 @@ def renamed(state: State, keys: KeyMap) -> dict[str, Tensor]:
     return ours
 
 
-def load_renamed(network: nn.Module, state: State, keys: KeyMap, name: str) -> None:
-    """Fill one of our networks with official weights, each of which is used exactly once.
-
-    Constants that official files hold (the filters of blurs) must equal ours.
+def compare(network: nn.Module, state: State, keys: KeyMap, name: str) -> None:
+    """Raise unless official weights have exactly the entries of a network.
 
     Raises:
-        ValueError: if a key or a shape does not fit, with a few of them and the likely cause.
+        ValueError: with a few of the differences and the likely cause.
     """
     official = to_official_names(network, keys)
     unknown, missing = sorted(state.keys() - official.keys()), sorted(official.keys() - state.keys())
@@ -154,6 +173,16 @@ def load_renamed(network: nn.Module, state: State, keys: KeyMap, name: str) -> N
             f"{count} of {len(state.keys() | official.keys())} entries do not fit {name}: {'; '.join(examples)}. "
             f"{_cause(unknown, missing, differ, state)}"
         )
+
+
+def load_renamed(network: nn.Module, state: State, keys: KeyMap, name: str) -> None:
+    """Fill one of our networks with official weights that fit it.
+
+    Constants that official files hold (the filters of blurs) must equal ours.
+
+    Raises:
+        ValueError: if they do not.
+    """
     weights = renamed(state, keys)
     entries = network.state_dict()
     for key in weights.keys() - entries.keys():

@@ -80,7 +80,9 @@ def pixel_keys() -> KeyMap:
 
 
 def _convolutions(state: State) -> list[str]:
-    return [key for key, value in state.items() if value.ndim == 4 and key.endswith(".weight")]
+    """Convolutions that are entries of a sequence, or of a residual block in it."""
+    places = re.compile(r"model\.\d{1,4}\.(conv_block\.\d{1,4}\.)?weight")
+    return [key for key, value in state.items() if value.ndim == 4 and places.fullmatch(key)]
 
 
 def _norm(state: State, convolution: str) -> str:
@@ -92,10 +94,10 @@ def _norm(state: State, convolution: str) -> str:
 
 def _unet(state: State) -> dict[str, Any]:
     levels = [key for key in state if re.fullmatch(r"model\.model\.1(\.model\.3)*\.model\.1\.weight", key)]
-    last = state.get("model.model.3.weight")
+    last = "model.model.3.weight"
     return {
         "in_channels": state["model.model.0.weight"].shape[1],
-        "out_channels": 3 if last is None else last.shape[1],
+        "out_channels": state[last].shape[1] if _is_4d(state, last) else 3,
         "num_downs": max(2, 1 + len(levels)),
         "ngf": state["model.model.0.weight"].shape[0],
         "norm": _norm(state, "model.model.0"),
@@ -109,7 +111,7 @@ def _unet_keys(network: UNetGenerator) -> KeyMap:
 
 
 def _resnet(state: State) -> dict[str, Any]:
-    blocks = sorted({int(found[1]) for key in state if (found := re.match(r"model\.(\d+)\.conv_block\.", key))})
+    blocks = sorted({int(found[1]) for key in state if (found := re.match(r"model\.(\d{1,4})\.conv_block\.", key))})
     first = f"model.{blocks[0]}.conv_block." if blocks else " "
     places = sorted(int(key.split(".")[3]) for key in _convolutions(state) if key.startswith(first))[:2]
     zero = places[:1] == [0]
@@ -189,6 +191,7 @@ NETWORKS = [
         _resnet,
         _resnet_assumed,
         _resnet_keys,
+        {"padding": ("reflect", "replicate")},
     ),
     OfficialNetwork(
         "the patch discriminator (basic, n_layers)",

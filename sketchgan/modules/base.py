@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from sketchgan.modules.checkpoint import (
+    build,
     class_path,
     compare_weights,
     data_settings,
@@ -22,9 +23,10 @@ from sketchgan.modules.checkpoint import (
     is_plain,
     read,
     record_of,
+    settings_of,
 )
 from sketchgan.modules.strategy import refuse_plain_ddp, refuse_scaled_clipping, refuse_strategy, scales_gradients
-from sketchgan.modules.weights import Absent, mark_absent
+from sketchgan.modules.weights import SUFFIX, Absent, fill_up
 from sketchgan.ops import average_batch_norm, get_rng_state, pad_to_multiple, set_rng_state
 
 Batch = Mapping[str, Any]
@@ -83,6 +85,7 @@ class GANModule(LightningModule):
         self._first_bad: dict[tuple[str, ...], Tensor] = {}
         self._absent: dict[str, str] = {}
         self._resumed: dict[str, Any] | None = None
+        self._loaded = False
         self.save_hyperparameters()
 
     def _set_hparams(self, hp: Any) -> None:
@@ -194,6 +197,9 @@ class GANModule(LightningModule):
 
     def setup(self, stage: str) -> None:
         refuse_strategy(self.trainer)
+        if stage == "fit" and self._loaded:
+            self.train()
+            self._loaded = False
         absent = [network for network in self.children() if isinstance(network, Absent)]
         if stage == "fit" and absent:
             names = ", ".join(network.name for network in absent)
@@ -270,43 +276,46 @@ class GANModule(LightningModule):
         return super().load_state_dict(state_dict, strict, assign)
 
     @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> Any:
-        """Load a checkpoint safely, as the class that wrote it if that is a subclass of this one.
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: Any,
+        map_location: Any = None,
+        hparams_file: Any = None,
+        strict: bool | None = None,
+        weights_only: bool | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Load a checkpoint or a file of weights safely, as the class that wrote it if that is a subclass of this one.
 
-        Takes Lightning's arguments; networks that were passed as objects are passed again by name, as in
-        ``load_from_checkpoint(path, generator=MyNet())``.
+        Args:
+            checkpoint_path: written by a `Trainer`, or by `sketchgan.convert.convert`.
+            map_location: device to load to; the CPU by default.
+            hparams_file: Lightning's; not used, as the settings are in the file.
+            strict: whether all weights must fit; True by default.
+            weights_only: Lightning's; nothing but weights and plain values is ever loaded.
+            **kwargs: constructor arguments to replace; networks that were passed as objects are passed again, as in
+                ``load_from_checkpoint(path, generator=MyNet())``.
         """
         checkpoint = read(checkpoint_path)
-        wanted = find_class(record_of(checkpoint, checkpoint_path)["class_path"])
+        record = record_of(checkpoint, checkpoint_path)
+        wanted = find_class(record["class_path"], GANModule)
         target = wanted if issubclass(wanted, cls) else cls
-        if "weights_only" in checkpoint:
-            refuse_other_class(target, checkpoint["sketchgan"])
-            module = target._from_weights(checkpoint, str(checkpoint_path), **kwargs)
-        else:
-            module = super(GANModule, target).load_from_checkpoint(checkpoint_path, *args, **kwargs)
-        module._remember(checkpoint.get("hyper_parameters", {}), kwargs)
+        refuse_other_class(target, record)
+        module = build(target, settings_of(checkpoint), kwargs, checkpoint_path)
+        weights = checkpoint["state_dict"]
+        if Path(checkpoint_path).suffix == SUFFIX:
+            weights = fill_up(module, weights, kwargs, str(checkpoint_path))
+        module.on_load_checkpoint(checkpoint)
+        module.load_state_dict(weights, strict is not False)
+        module._remember(settings_of(checkpoint), kwargs)
         module.data_settings = data_settings(checkpoint)
-        return module
-
-    @classmethod
-    def _from_weights(
-        cls, checkpoint: dict[str, Any], source: str, map_location: Any = None, **kwargs: Any
-    ) -> "GANModule":
-        from lightning.pytorch.cli import instantiate_module  # takes 0.3 s to import
-
-        given = {name: value for name, value in kwargs.items() if name not in ("strict", "weights_only")}
-        settings = {k: v for k, v in checkpoint["hyper_parameters"].items() if k != "_instantiator"}
-        module = instantiate_module(cls, settings | given)
-        mark_absent(module, checkpoint["state_dict"], source)
-        module.load_state_dict(checkpoint["state_dict"], kwargs.get("strict") is not False)
         return module.to(map_location or "cpu")
 
     def _remember(self, settings: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-        """Keep the recipes of networks that were rebuilt from them, so that this module's own checkpoints load too."""
-        recipes = {name: value for name, value in settings.items() if name not in given and name in self._injected}
-        if recipes:
-            self.hparams.update({name: value for name, value in settings.items() if name not in given})
-            self._injected = {name: path for name, path in self._injected.items() if name not in recipes}
+        """Keep the recipes of networks that were built from them, so that this module's own checkpoints load too."""
+        recipes = {name: settings[name] for name in self._injected if name in settings and name not in given}
+        self.hparams.update(recipes)
+        self._injected = {name: path for name, path in self._injected.items() if name not in recipes}
 
     # Evaluation: callbacks look at what these return.
 
@@ -362,21 +371,24 @@ class GANModule(LightningModule):
 
 
 def load(path: str | Path, map_location: Any = "cpu", **kwargs: Any) -> GANModule:
-    """Load any sketchgan checkpoint as the module that wrote it.
+    """Load any sketchgan checkpoint or file of weights as the module that wrote it.
 
     Args:
-        path: a checkpoint written by a `Trainer` for one of our modules or a subclass of them.
+        path: a checkpoint written by a `Trainer` for one of our modules or a subclass of them, or a file of weights
+            with settings, such as `sketchgan.convert.convert` writes.
         map_location: device to load to.
         **kwargs: constructor arguments to replace, among them networks that were passed as objects.
 
     Returns:
-        The module, in evaluation mode.
+        The module, in evaluation mode (which ``Trainer.fit`` ends).
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it is no sketchgan checkpoint, or its class is not imported.
     """
-    return GANModule.load_from_checkpoint(path, map_location=map_location, **kwargs).eval()
+    module = GANModule.load_from_checkpoint(path, map_location=map_location, **kwargs).eval()
+    module._loaded = True
+    return module
 
 
 def refuse_other_class(cls: type, record: Mapping[str, Any]) -> None:

@@ -1,19 +1,19 @@
 """Reading checkpoints safely, and saying what is wrong with them."""
 
-import importlib
+import inspect
 import re
 import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import torch
 from torch import Tensor, nn
 
+from sketchgan.losses import AdversarialLoss
 from sketchgan.modules.weights import SUFFIX, read_weights
-
-_INSTANTIATORS = (None, "lightning.pytorch.cli.instantiate_module")
 
 
 def read(path: str | Path) -> Any:
@@ -29,10 +29,20 @@ def read(path: str | Path) -> Any:
     if path.suffix == SUFFIX:
         return read_weights(path)
     try:
-        # Files from before PyTorch 1.6, such as most official weights, are no archives and cannot be mapped.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=_can_be_mapped(path))
     except Exception as error:
         raise ValueError(f"{path} {_what_is_wrong(path, error)}") from error
+
+
+def _can_be_mapped(path: Path) -> bool:
+    """Whether the tensors lie in the file as they are in memory.
+
+    Files from before PyTorch 1.6, such as most official weights, are no archives; others may have been compressed.
+    """
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
 
 
 def _what_is_wrong(path: Path, error: Exception) -> str:
@@ -44,6 +54,8 @@ def _what_is_wrong(path: Path, error: Exception) -> str:
         return "is a web page, not weights: the download failed"
     if start.startswith(b"version https://git-lfs"):
         return "is a pointer of Git LFS, not the file itself: fetch it with git lfs pull"
+    if start[8:9] == b"{":
+        return f"is a safetensors file; rename it to {path.with_suffix(SUFFIX).name}"
     if asked := re.search(r"GLOBAL ([\w.]+)", str(error)):
         return f"asks for {asked[1]}, code that weights never need; nothing was run. Save a state_dict() alone"
     if start.startswith(b"\x80") and "Unsupported operand" in str(error):
@@ -54,27 +66,29 @@ def _what_is_wrong(path: Path, error: Exception) -> str:
 
 
 def record_of(checkpoint: Any, path: Any) -> dict[str, Any]:
-    """What a `GANModule` wrote of itself into a checkpoint."""
+    """What a `GANModule` wrote of itself into a checkpoint.
+
+    Raises:
+        ValueError: if it wrote nothing, or not this.
+    """
     if not isinstance(checkpoint, dict) or "sketchgan" not in checkpoint:
         keys = list(checkpoint)[:3] if isinstance(checkpoint, dict) else [type(checkpoint).__name__]
         raise ValueError(
             f"{path} was not written by a sketchgan module (it starts with {keys}); weights of official code become "
             "a file that can be loaded with: sketchgan convert OFFICIAL.pth OURS.safetensors"
         )
-    settings = checkpoint.get("hyper_parameters", {})
-    if settings.get("_instantiator") not in _INSTANTIATORS:
-        raise ValueError(f"{path} asks to run {settings['_instantiator']} when it is loaded; nothing was run")
-    for named in _named_classes(settings):
-        find_class(named, object)
-    return checkpoint["sketchgan"]
-
-
-def _named_classes(settings: Any) -> list[str]:
-    """Classes that settings would have built."""
-    if not isinstance(settings, Mapping):
-        return [named for item in settings for named in _named_classes(item)] if isinstance(settings, list) else []
-    inside = [named for value in settings.values() for named in _named_classes(value)]
-    return inside + ([settings["class_path"]] if isinstance(settings.get("class_path"), str) else [])
+    record = checkpoint["sketchgan"]
+    whole = (
+        isinstance(record, dict)
+        and isinstance(record.get("class_path"), str)
+        and isinstance(record.get("injected"), dict)
+        and isinstance(checkpoint.get("hyper_parameters", {}), dict)
+        and isinstance(checkpoint.get("state_dict"), dict)
+        and isinstance(data_settings({**checkpoint, "sketchgan": record}), dict)
+    )
+    if not whole:
+        raise ValueError(f"{path} is damaged: what it says of its module is not what a sketchgan module writes")
+    return record
 
 
 def data_settings(checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -82,25 +96,98 @@ def data_settings(checkpoint: dict[str, Any]) -> dict[str, Any]:
     return checkpoint.get(checkpoint["sketchgan"].get("data"), {})
 
 
+def settings_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """The module's arguments, with recipes (``class_path``, ``init_args``) for networks."""
+    return {name: value for name, value in checkpoint.get("hyper_parameters", {}).items() if name[:1] != "_"}
+
+
 def class_path(cls: type) -> str:
     """Where a class lives."""
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def find_class(path: str, base: type = nn.Module) -> type[Any]:
-    """The class of that path, from this package or from what the user has imported; nothing else is imported."""
-    module, _, name = path.rpartition(".")
-    if module.startswith("sketchgan."):
-        importlib.import_module(module)
-    found: Any = getattr(sys.modules.get(module), name, None)
-    if not (isinstance(found, type) and issubclass(found, base)):
+def find_class(path: Any, *bases: type) -> type[Any]:
+    """The class of that path, if it is imported and derives from one of ``bases``; nothing is imported.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    module, _, name = str(path).rpartition(".")
+    found = getattr(sys.modules.get(module), name, None)
+    if not (isinstance(found, type) and issubclass(found, bases)):
         raise ValueError(
-            f"the checkpoint was written by {path}, which is not imported; import the module that defines it first "
-            "(for safety nothing is imported on a checkpoint's word)"
-            if base is nn.Module
-            else f"the checkpoint wants {path}, which is not imported; import the module that defines it first"
+            f"the checkpoint wants {path}, which is not an imported {' or '.join(base.__name__ for base in bases)}; "
+            "import the module that defines it first (for safety nothing is imported on a checkpoint's word)"
         )
     return found
+
+
+def build(cls: type[Any], settings: Mapping[str, Any], given: Mapping[str, Any], path: Any) -> Any:
+    """Build a module from a checkpoint's settings.
+
+    Args:
+        cls: of the module.
+        settings: plain values, and recipes of networks and losses, whose classes must be imported.
+        given: settings that go before them; here objects are allowed.
+        path: of the checkpoint.
+
+    Raises:
+        ValueError: if a recipe is of another class, or the settings do not fit.
+    """
+    names = inspect.signature(cls).parameters
+    anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in names.values())
+    try:
+        kept = {name: value for name, value in settings.items() if name not in given and (anything or name in names)}
+        return cls(**{name: _built(value) for name, value in kept.items()}, **given)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: cannot build {cls.__name__} with these settings: {error}") from error
+
+
+def _built(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        if "class_path" not in value:
+            return {key: _built(item) for key, item in value.items()}
+        cls = find_class(value["class_path"], nn.Module, AdversarialLoss)
+        return cls(**{key: _built(item) for key, item in value.get("init_args", {}).items()})
+    return type(value)(map(_built, value)) if isinstance(value, list | tuple) else value
+
+
+def refuse_hidden_recipes(cls: type, settings: Mapping[str, Any]) -> None:
+    """Raise for settings on whose word the command line's parser would import or build something.
+
+    That parser takes text for a class or a configuration where an argument may be an object, and builds whatever a
+    recipe names where an argument has no type.
+
+    Raises:
+        ValueError: naming the setting.
+    """
+    for name, value in settings.items():
+        if isinstance(value, str) and not _is_text(cls, name, value):
+            raise ValueError(f"the checkpoint's {name}={value!r} is no value of {cls.__name__}'s argument {name}")
+        _check_recipes(value)
+
+
+def _check_recipes(value: Any) -> None:
+    if isinstance(value, Mapping) and "class_path" in value:
+        refuse_hidden_recipes(
+            find_class(value["class_path"], nn.Module, AdversarialLoss), dict(value.get("init_args", {}))
+        )
+    elif isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            _check_recipes(item)
+
+
+def _is_text(cls: type, name: str, value: str) -> bool:
+    """Whether an argument is declared to be text, and this text is allowed."""
+    for base in cls.__mro__:
+        parameter = inspect.signature(base.__init__, eval_str=True).parameters.get(name)  # type: ignore[misc]
+        if parameter is not None and parameter.kind is not parameter.VAR_KEYWORD:
+            union = get_origin(parameter.annotation) in (Union, UnionType)
+            members = get_args(parameter.annotation) if union else (parameter.annotation,)
+            return any(
+                member is str or (get_origin(member) is Literal and value in get_args(member)) for member in members
+            )
+    return False
 
 
 def is_plain(value: Any) -> bool:

@@ -41,7 +41,7 @@ def measure(part: str, args: argparse.Namespace) -> list[report.Table]:
     if part == "loading":
         return loading.tables(args.device, rounds, limit)
     if part == "importing":
-        return importing.tables(rounds + 1)
+        return importing.tables(rounds)
     return operators.tables(args.modules, args.device)
 
 

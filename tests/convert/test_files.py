@@ -1,7 +1,10 @@
 """Files of official weights to ours and back, through the command line and what takes the files."""
 
+import json
 import os
 import pickle
+import sys
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import torch
 from golden_cases import assert_close, golden
 from lightning.pytorch import Trainer
 from PIL import Image
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -151,12 +155,22 @@ def test_a_folder_becomes_a_checkpoint_that_trains_on(cyclegan_folder, recwarn):
     cli = run(["fit", "--ckpt_path=start.ckpt", *data, "--data.init_args.groups=[activities]", *QUICK])
     assert cli.model.batches_seen == 1
     assert not [warning for warning in recwarn if "processes" in str(warning.message)]  # nothing that starts afresh
-    assert cli.model.generator_ba.blocks[1] is not None
     assert not same(cli.model.generator_ab, module.generator_ab)
     moved = cli.model.generator_ab.head[1].bias - module.generator_ab.head[1].bias
     assert 0 < moved.abs().max() < 1e-3  # one step of Adam from the converted weights
     cli.trainer.save_checkpoint("after.ckpt")
     assert same(sketchgan.load("after.ckpt").generator_ab, cli.model.generator_ab)
+
+    model = sketchgan.load("start.ckpt")
+    trainer = Trainer(accelerator="cpu", logger=False, max_epochs=1, limit_train_batches=1, limit_val_batches=0)
+    trainer.fit(model, OpenMoji(image_size=32, paired=False, groups=["activities"]), ckpt_path="start.ckpt")
+    assert model.batches_seen == 1
+
+
+def test_fit_does_not_choose_the_data_of_a_checkpoint(cyclegan_folder):
+    convert("official", "start.ckpt")
+    with pytest.raises(SystemExit, match=r"no config.yaml beside start.ckpt: say what to train on with --data or"):
+        main(["fit", "--ckpt_path", "start.ckpt"])
 
 
 def test_a_folder_of_all_networks_loads_trains_and_its_checkpoints_load(pix2pix_folder):
@@ -166,10 +180,66 @@ def test_a_folder_of_all_networks_loads_trains_and_its_checkpoints_load(pix2pix_
     assert module.conditional
     trainer = Trainer(accelerator="cpu", logger=False, max_epochs=1, limit_train_batches=1, limit_val_batches=0)
     trainer.fit(module, OpenMoji(image_size=32, groups=["activities"]))
+    assert module.training  # load hands out modules in evaluation mode
+    before, after = pix2pix_folder["G"].state_dict(), module.generator.state_dict()
+    assert not torch.equal(before["down.1.2.running_mean"], after["down.1.2.running_mean"])
     trainer.save_checkpoint("after.ckpt")
     again = sketchgan.load("after.ckpt")  # its networks came from recipes, so they are not asked for
     assert same(again.generator, module.generator)
     assert again.lambda_l1 == 7
+
+
+def test_a_lone_generator_is_trained_on_with_a_discriminator_of_ones_own():
+    network = UNetGenerator(num_downs=5, ngf=2)
+    official_file(network, "facades.pth")
+    convert("facades.pth", "facades.safetensors")
+    judge = PatchDiscriminator(6, ndf=2, n_layers=1)
+    module = sketchgan.load("facades.safetensors", discriminator=judge)
+    assert module.discriminator is judge
+    assert same(module.generator, network)
+    trainer = Trainer(accelerator="cpu", logger=False, max_epochs=1, limit_train_batches=1, limit_val_batches=0)
+    trainer.fit(module, OpenMoji(image_size=32, groups=["activities"]))
+    assert module.batches_seen == 1
+
+
+class Smooth(Pix2Pix):
+    """A user's subclass, with a child that has no weights."""
+
+    def __init__(self, lambda_tv: float = 0.1, **kwargs):
+        super().__init__(**kwargs)
+        self.lambda_tv = lambda_tv
+        self.distance = nn.L1Loss()
+
+
+class Fixed(Pix2Pix):
+    """One that builds its networks itself."""
+
+    def __init__(self, lambda_l1: float = 3.0):
+        judge = PatchDiscriminator(6, ndf=1, n_layers=1)
+        super().__init__(UNetGenerator(num_downs=5, ngf=1), judge, lambda_l1=lambda_l1)
+
+
+def test_subclasses_keep_their_settings_round_the_house(pix2pix_folder):
+    convert("official", "all.safetensors")
+    parent = sketchgan.load("all.safetensors")
+    for name, module in (("smooth", Smooth(0.7, lambda_l1=5.0, betas=(0.4, 0.9))), ("fixed", Fixed(2.0))):
+        if name == "smooth":
+            module.generator, module.discriminator = parent.generator, parent.discriminator
+            recipes = {key: parent.hparams[key] for key in ("generator", "discriminator")}
+            module.hparams.update(recipes)
+        trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
+        module.trainer = trainer
+        trainer.strategy.connect(module)
+        trainer.save_checkpoint(f"{name}.ckpt")
+        convert(f"{name}.ckpt", f"{name}.safetensors")
+        convert(f"{name}.safetensors", f"{name}2.ckpt")
+        for file in (f"{name}.ckpt", f"{name}.safetensors", f"{name}2.ckpt"):
+            again = sketchgan.load(file)
+            assert type(again) is type(module)
+            assert same(again, module)
+            assert again.lambda_l1 == module.lambda_l1
+            assert tuple(again.betas) == tuple(module.betas)
+            assert getattr(again, "lambda_tv", 0.7) == 0.7
 
 
 def test_a_discriminator_of_the_output_alone_is_not_conditional():
@@ -178,8 +248,29 @@ def test_a_discriminator_of_the_output_alone_is_not_conditional():
     convert("official", "gan.safetensors", epoch="3")
     assert not sketchgan.load("gan.safetensors").conditional
     official_file(PatchDiscriminator(4, ndf=2), "official/3_net_D.pth")
-    with pytest.raises(ValueError, match="judges 4 channels, the generator has 3 to 3: they do not belong"):
+    with pytest.raises(ValueError, match="3_net_D.pth has 4 channels, which does not belong to a generator of 3 to 3"):
         convert("official", "other.safetensors", epoch="3")
+
+
+def test_networks_of_a_cycle_agree_on_their_channels(cyclegan_folder):
+    for letters, network in (("G_B", ResnetGenerator(1, 3, 2, 1)), ("D_A", PatchDiscriminator(1, 2, norm="instance"))):
+        official_file(network, f"official/latest_net_{letters}.pth")
+        with pytest.raises(ValueError, match=f"latest_net_{letters}.pth has 1.* channels, which does not belong to"):
+            convert("official", "x.ckpt")
+        official_file(cyclegan_folder[letters], f"official/latest_net_{letters}.pth")
+
+
+def test_folders_of_contrastive_translation_are_asked_about():
+    official_file(ResnetGenerator(ngf=2, n_blocks=1), "cut/latest_net_G.pth")
+    official_file(PatchDiscriminator(3, ndf=2, norm="instance"), "cut/latest_net_D.pth")
+    with pytest.raises(ValueError, match="cut may be of Pix2Pix without condition, or of CUT: give module"):
+        convert("cut", "x.safetensors")
+    convert("cut", "x.safetensors", module="Pix2Pix")
+    torch.save({"mlp_0.0.weight": torch.zeros(2, 2)}, "cut/latest_net_F.pth")
+    with pytest.raises(ValueError, match="cut holds latest_net_F.pth, of no module here; convert the file"):
+        convert("cut", "y.safetensors")
+    convert("cut/latest_net_G.pth", "y.safetensors")
+    assert type(sketchgan.load("y.safetensors")) is CycleGAN
 
 
 @pytest.mark.parametrize("kind", ["ckpt", "safetensors"])
@@ -195,6 +286,19 @@ def test_ours_to_official_and_round_again(cyclegan_folder, kind):
     assert same(from_official(torch.load("latest_net_G_B.pth", weights_only=True)), cyclegan_folder["G_B"])
     with pytest.raises(ValueError, match=r"which network shall zebra.pth hold\? Name the file latest_net_G_A.pth or"):
         convert(f"ours.{kind}", "zebra.pth")
+
+
+def test_a_network_is_not_written_under_the_name_of_another(pix2pix_folder):
+    official_file(ResnetGenerator(ngf=2, n_blocks=1), "latest_net_G_B.pth")
+    convert("latest_net_G_B.pth", "back.safetensors")
+    for name in ("latest_net_G_A.pth", "latest_net_D_B.pth"):
+        with pytest.raises(ValueError, match=rf"which network shall {name} hold\? Name the file latest_net_G_B.pth"):
+            convert("back.safetensors", name)
+    convert("back.safetensors", "zebra.pth")
+    convert("official", "ours.safetensors")
+    with pytest.raises(ValueError, match=r"which network shall latest_net_D_A.pth hold"):
+        convert("ours.safetensors", "latest_net_D_A.pth")
+    assert sorted(path.name for path in Path().glob("*.pth")) == ["latest_net_G_B.pth", "zebra.pth"]
 
 
 def test_a_checkpoint_of_a_training_run_becomes_weights(pix2pix_folder):
@@ -270,6 +374,12 @@ def test_truncated_files_say_so(legacy, share):
     with pytest.raises(ValueError, match=r"cut.pth is cut off or damaged \(\w+\); get it again"):
         convert("cut.pth", "out.safetensors")
     convert("whole.pth", "out.safetensors")
+    Path("renamed.pth").write_bytes(Path("out.safetensors").read_bytes())
+    with pytest.raises(ValueError, match=r"renamed.pth is a safetensors file; rename it to renamed.safetensors"):
+        sketchgan.load("renamed.pth")
+    Path("renamed.safetensors").write_bytes(Path("whole.pth").read_bytes())
+    with pytest.raises(ValueError, match=r"renamed.safetensors was written by torch.save; rename it to renamed.pth"):
+        sketchgan.load("renamed.safetensors")
     data = Path("out.safetensors").read_bytes()
     Path("cut.safetensors").write_bytes(data[: int(share * len(data))])
     with pytest.raises(ValueError, match=r"cut.safetensors is damaged, or not a safetensors file"):
@@ -291,26 +401,108 @@ def test_files_that_are_something_else(data, message):
         convert("x.pth", "out.safetensors")
 
 
-def test_settings_in_a_file_build_nothing_but_imported_classes():
-    official_file(ResnetGenerator(ngf=1, n_blocks=1), "g.pth")
-    convert("g.pth", "g.safetensors")
-    from safetensors import safe_open
-
+@pytest.fixture
+def with_settings(cyclegan_folder):
+    """Files of ours, both kinds, with other settings than were written."""
+    convert("official", "g.safetensors")
     with safe_open("g.safetensors", "pt") as file:
-        record = file.metadata()["sketchgan"]
-    for old, new, message in (
-        ("sketchgan.networks.resnet.ResnetGenerator", "antigravity.Geohash", "wants antigravity.Geohash, which is not"),
-        ("sketchgan.modules.cyclegan.CycleGAN", "antigravity.Geohash", "written by antigravity.Geohash, which is not"),
-        ("lightning.pytorch.cli.instantiate_module", "os.system", "asks to run os.system"),
-        ("sketchgan.modules.cyclegan.CycleGAN", "sketchgan.cli.Path", "written by sketchgan.cli.Path"),
-    ):
-        assert old in record
-        save_file(load_file("g.safetensors"), "x.safetensors", {"sketchgan": record.replace(old, new)})
+        record = json.loads(file.metadata()["sketchgan"])
+
+    def write(change):
+        changed = json.loads(json.dumps(record))
+        change(changed)
+        save_file(load_file("g.safetensors"), "x.safetensors", {"sketchgan": json.dumps(changed)})
+        torch.save(
+            {
+                "state_dict": load_file("g.safetensors"),
+                "hyper_parameters": changed["hyper_parameters"],
+                "sketchgan": {"class_path": changed["class_path"], "injected": {}},
+                "pytorch-lightning_version": "2.6.0",
+            },
+            "x.ckpt",
+        )
+
+    return write
+
+
+POPEN = {"class_path": "subprocess.Popen", "init_args": {"args": "touch owned", "shell": True}}
+LINEAR = {"class_path": "torch.nn.Linear", "init_args": {"in_features": 1, "out_features": 1}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"generator_ab": POPEN}, "wants subprocess.Popen, which is not an imported Module or AdversarialLoss"),
+        ({"generator_ab": {**LINEAR, "init_args": {**LINEAR["init_args"], "device": POPEN}}}, "wants subprocess.Popen"),
+        ({"lr": [POPEN]}, "wants subprocess.Popen"),
+        ({"generator_ab": {"class_path": "evil.Net"}}, "wants evil.Net, which is not an imported Module"),
+        ({"generator_ab": {"class_path": "sketchgan.cli.Path"}}, "wants sketchgan.cli.Path, which is not an imported"),
+        ({"generator_ab": {"class_path": "sketchgan.__main__.main"}}, "wants sketchgan.__main__.main"),
+        ({"generator_ab": {"class_path": 5}}, "wants 5, which is not an imported Module"),
+        ({"generator_ab": "evil.Net"}, "do not fit"),
+        ({"generator_ab": '{"class_path": "evil.Net"}'}, "do not fit"),
+        ({"generator_ab": "class_path: evil.Net"}, "do not fit"),
+        ({"adversarial": "evil.Loss"}, "evil.Loss"),
+        ({"nonsense": 3}, None),
+        ({"_class_path": "evil.Net", "_instantiator": "os.system"}, None),
+    ],
+)
+def test_settings_in_a_file_run_nothing(with_settings, monkeypatch, settings, message):
+    Path("evil.py").write_text("import os; os.mkdir('owned'); from torch import nn\nclass Net(nn.Module): pass\n")
+    with_settings(lambda record: record["hyper_parameters"].update(settings))
+    monkeypatch.syspath_prepend(os.getcwd())
+    if message is None:  # names that no argument has, and Lightning's own marks, mean nothing
+        assert {type(sketchgan.load(file)) for file in ("x.safetensors", "x.ckpt")} == {CycleGAN}
+        return
+    for file in ("x.safetensors", "x.ckpt"):
         with pytest.raises(ValueError, match=message):
-            sketchgan.load("x.safetensors")
-    save_file(load_file("g.safetensors"), "x.safetensors", {"sketchgan": "{"})
-    with pytest.raises(ValueError, match="x.safetensors is damaged"):
-        sketchgan.load("x.safetensors")
+            sketchgan.load(file)
+    commands = [["translate", "x.safetensors", "in", "--out=out"], ["convert", "x.safetensors", "back"]]
+    commands += [["translate", "x.ckpt", "in", "--out=out"], ["predict", "--ckpt_path=x.ckpt"]]
+    commands += [[command, "--ckpt_path=x.ckpt", "--data=OpenMoji"] for command in ("predict", "fit")]
+    for args in commands:
+        with pytest.raises(SystemExit, match=f"sketchgan.*: .*({message}|is no value of CycleGAN's argument)"):
+            main(args)
+    assert "evil" not in sys.modules
+    assert not Path("owned").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record.update(class_path=5),
+        lambda record: record.update(hyper_parameters=[1]),
+        lambda record: record.update(hyper_parameters=None),
+        lambda record: record.update(data=[]),
+        lambda record: record.pop("data"),
+    ],
+)
+def test_damaged_records_say_so(with_settings, change):
+    with_settings(lambda record: None)
+    with safe_open("x.safetensors", "pt") as file:
+        record = json.loads(file.metadata()["sketchgan"])
+    change(record)
+    for text in (json.dumps(record), "{", "3", "[" * 100_000):
+        save_file(load_file("g.safetensors"), "y.safetensors", {"sketchgan": text})
+        with pytest.raises(ValueError, match=r"y.safetensors is damaged"):
+            sketchgan.load("y.safetensors")
+
+
+@pytest.mark.parametrize("record", [None, torch.zeros(1), {}, {"class_path": "a.B"}])
+def test_damaged_checkpoints_say_so(record):
+    torch.save({"sketchgan": record, "state_dict": {}, "hyper_parameters": {}}, "x.ckpt")
+    with pytest.raises(ValueError, match=r"x.ckpt is damaged: what it says of its module"):
+        sketchgan.load("x.ckpt")
+
+
+def test_compressed_archives_are_read_as_they_should_be():
+    network = ResnetGenerator(ngf=1, n_blocks=1)
+    official_file(network, "g.pth")
+    with zipfile.ZipFile("g.pth") as there, zipfile.ZipFile("z.pth", "w", zipfile.ZIP_DEFLATED) as here:
+        for entry in there.namelist():
+            here.writestr(entry, there.read(entry))
+    convert("z.pth", "z.safetensors")
+    assert same(sketchgan.load("z.safetensors").generator_ab, network)
 
 
 def test_official_weights_are_not_loaded_as_ours_but_told_how():
@@ -342,15 +534,32 @@ def test_nothing_is_overwritten_and_what_cannot_be_done_is_said(cyclegan_folder)
         convert("official/latest_net_D_A.pth", "x.safetensors", module="Pix2Pix")
     with pytest.raises(ValueError, match='module must be one of Pix2Pix, CycleGAN, got "UNIT"'.replace('"', "'")):
         convert(generator, "x.safetensors", module="UNIT")
-    official_file(ResnetGenerator(ngf=1, n_blocks=1), "official/latest_net_F.pth")
-    with pytest.raises(ValueError, match="official has networks F, which CycleGAN has not"):
-        convert("official", "x.safetensors")
+    with pytest.raises(ValueError, match="official has networks D_A, D_B, G_A, G_B, which Pix2Pix has not"):
+        convert("official", "x.safetensors", module="Pix2Pix")
     convert(generator, "one.safetensors")
     convert("one.safetensors", "back")
     with pytest.raises(FileExistsError, match="latest_net_G_A.pth exists"):
         convert("one.safetensors", "back")
     with pytest.raises(FileNotFoundError, match="no checkpoint nowhere"):
         convert("nowhere.pth", "x.safetensors")
+    with pytest.raises(ValueError, match="one.safetensors is a file of ours and says what it holds; module, dropout"):
+        convert("one.safetensors", "back2", module="CycleGAN", dropout=0.1)
+    with pytest.raises(ValueError, match=r"typo.safetensor must be NAME.safetensors, NAME.ckpt, NAME.pth or a folder"):
+        convert("one.safetensors", "typo.safetensor")
+    Path("notes").write_text("mine")
+    with pytest.raises(FileExistsError, match="notes is a file; give a folder"):
+        convert("one.safetensors", "notes")
+    with pytest.raises(ValueError, match=r"epoch is part of a file name, such as latest or 200, got '../x'"):
+        convert("one.safetensors", "back2", epoch="../x")
+    with pytest.raises(ValueError, match="image_size must be positive, got 0"):
+        convert(generator, "x.safetensors", image_size=0)
+    with pytest.raises(ValueError, match=r"dropout must be at least 0 and below 1, got nan"):
+        convert(generator, "x.safetensors", dropout=float("nan"))
+    torch.save({"a": torch.zeros(1)}, "bad.pth")
+    with pytest.raises(ValueError, match="bad.pth: these are weights of none of"):
+        convert("bad.pth", "deep/er/x.safetensors")
+    assert not Path("deep").exists()
+    assert not [name for name in os.listdir() if name.startswith((".", "x", "typo"))]
 
 
 def test_a_broken_weight_is_named_with_its_file():
@@ -361,7 +570,7 @@ def test_a_broken_weight_is_named_with_its_file():
         main(["convert", "g.pth", "x.safetensors"])
 
 
-def test_modules_with_objects_that_are_not_stored_need_python(pix2pix_folder):
+def test_modules_with_objects_that_are_not_stored_need_python():
     module = Pix2Pix(UNetGenerator(num_downs=5, ngf=1), PatchDiscriminator(6, ndf=1, n_layers=1))
     trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
     module.trainer = trainer

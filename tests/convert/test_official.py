@@ -100,8 +100,9 @@ def same(network: nn.Module, other: nn.Module) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
-def test_parallel_prefix_is_stripped():
-    state = {f"module.{key}": value for key, value in to_official(RESNET).items()}
+@pytest.mark.parametrize("prefix", ["module.", "module.module."])
+def test_parallel_prefix_is_stripped(prefix):
+    state = {f"{prefix}{key}": value for key, value in to_official(RESNET).items()}
     assert same(from_official(state), RESNET)
 
 
@@ -143,6 +144,16 @@ def test_what_can_be_seen_cannot_be_given_otherwise():
         from_official(to_official(RESNET), dropout=0.5)
     with pytest.raises(ValueError, match="padding is no setting of UNetGenerator that could be .*; there is dropout"):
         from_official(to_official(UNET), padding="zero")
+    with pytest.raises(ValueError, match="padding must be one of reflect, replicate, got 'zero'"):
+        from_official(to_official(RESNET), padding="zero")
+    with pytest.raises(ValueError, match="padding can be seen in the weights: it is 'zero', and cannot be 'reflect'"):
+        from_official(to_official(ResnetGenerator(ngf=2, n_blocks=1, padding="zero")), padding="reflect")
+
+
+def test_a_few_numbers_do_not_take_memory_before_they_fit():
+    small = {"model.1.weight": torch.zeros(100_000, 1, 1, 1), "model.10.conv_block.1.weight": torch.zeros(1)}
+    with pytest.raises(ValueError, match="entries do not fit the ResNet generator"):
+        from_official(small)  # as a network of this width it would take terabytes
 
 
 @pytest.mark.parametrize("padding", ["reflect", "zero"])
@@ -208,6 +219,7 @@ DEEP = "model.model.1.model.3.model.1.weight"
             r"model.model.0.weight \(2, 3, 3, 3\) instead of \(2, 3, 4, 4\). The network is a variant",
         ),
         (lambda s: renamed(s, "model.model.3.bias", "module.model.model.3.bias"), "Some keys begin with 'module.'"),
+        (lambda s: s.update({"model.model.3.weight": torch.zeros(1)}), r"model.model.3.weight \(1,\) instead of"),
         (lambda s: s.update({"epoch": 3}), "these are no weights by name: it holds model.model.0.weight"),
         (lambda s: s.clear(), "these are no weights by name: it is empty"),
     ],
@@ -230,15 +242,26 @@ def test_weights_that_do_not_fit_are_named_with_the_likely_cause(change, message
             {f"netG.{key}": value for key, value in to_official(RESNET).items()},
             "all keys begin with 'netG.': save the weights of the network inside",
         ),
-        (
-            {"model.1.weight": torch.zeros(1, 1, 1, 1).expand(10**6, 3, 7, 7)},
-            "claims 147000000 values, but holds fewer",
-        ),
+        ({"model.1.weight": torch.zeros(1, 1, 1, 1).expand(10**6, 3, 7, 7)}, "the tensors share or repeat their"),
+        (dict.fromkeys(["model.1.weight", "model.4.weight"], torch.zeros(1, 1, 7, 7)), "share or repeat"),
+        ({"model.1.weight": torch.ones(1, 3, 7, 7).to_sparse()}, "model.1.weight is a sparse_coo tensor"),
+        ({"model.1.weight": torch.ones(1, 3, 7, 7, device="meta")}, "model.1.weight is a strided tensor on meta"),
+        ({"model.1.weight": torch.ones(1, 3, 7, 7).bool()}, "model.1.weight is no weight: bool of shape"),
+        ({"model.1.weight": torch.ones(1, 3, 7, 7) * 1j}, "is no weight: complex64"),
+        ({"model.1.weight": torch.ones(2, 0, 7, 7)}, r"is no weight: float32 of shape \(2, 0, 7, 7\)"),
+        ({"model.1.weight": torch.full((1, 3, 7, 7), 1e300, dtype=torch.float64)}, "infinite or too large for"),
+        ({"model.1.weight": torch.full((1, 3, 7, 7), float("nan"))}, "model.1.weight holds values that are NaN"),
     ],
 )
 def test_foreign_state_dicts_are_refused(state, message):
     with pytest.raises(ValueError, match=message):
         from_official(state)
+
+
+@pytest.mark.parametrize("key", ["model.x.weight", "model.10.conv_block.weight", "a.weight", "model.99999.weight"])
+def test_keys_out_of_place_are_named(key):
+    with pytest.raises(ValueError, match=rf"1 of \d+ entries do not fit .*: unknown {key}"):
+        from_official({**to_official(RESNET), key: torch.zeros(1, 1, 1, 1)})
 
 
 def test_affine_instance_norm_is_named():
