@@ -21,7 +21,7 @@ from PIL import Image
 import sketchgan
 import sketchgan.cli
 from sketchgan import CycleGAN, Pix2Pix
-from sketchgan.data import OpenMoji
+from sketchgan.data import OpenMoji, PairedFolders
 from sketchgan.networks import PatchDiscriminator, ResnetGenerator, UNetGenerator
 from sketchgan.recipes import describe, recipes
 
@@ -61,7 +61,7 @@ def test_there_are_blocks():
 
 
 def small_unet(*args: Any, **kwargs: Any) -> UNetGenerator:
-    return UNetGenerator(*args, **({"num_downs": 5} | kwargs | {"ngf": 2}))
+    return UNetGenerator(*args, **(kwargs | {"ngf": 2}))  # of the published depth: pictures must fit it
 
 
 def small_judge(in_channels: int = 3, **kwargs: Any) -> PatchDiscriminator:
@@ -118,7 +118,12 @@ def files(tmp_path_factory) -> Path:
             trainer = Trainer(
                 accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False, **quick
             )
-            trainer.fit(model, OpenMoji(image_size=32, batch_size=2, paired=name != "cyclegan.ckpt"))
+            data = {
+                "last.ckpt": PairedFolders(folder / "pictures"),
+                "swapped.ckpt": OpenMoji(image_size=32, batch_size=2),
+                "cyclegan.ckpt": OpenMoji(image_size=32, batch_size=2, paired=False),
+            }
+            trainer.fit(model, data[name])
             trainer.save_checkpoint(folder / name)
     for place in ("runs/pix2pix-openmoji/version_0", "runs/cyclegan-openmoji/version_0"):
         (folder / place / "checkpoints").mkdir(parents=True)

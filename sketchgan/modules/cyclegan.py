@@ -17,7 +17,7 @@ class CycleGAN(GANModule):
     """Translate between two unpaired domains, so that there and back again is where one started.
 
     Zhu, Park, Isola and Efros: Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks,
-    ICCV 2017, arXiv 1703.10593, equations 1 to 3 and section 5.2.4 (identity). Follows the official PyTorch code, whose
+    ICCV 2017, arXiv 1703.10593, equations 1 to 3 and section 5.2 (identity). Follows the official PyTorch code, whose
     identity term is on by default; the paper used it for paintings and flowers only (``lambda_identity=0`` elsewhere).
 
     The paper's ablations: GAN alone ``lambda_a=0, lambda_b=0``, GAN and forward cycle ``lambda_b=0``, GAN and backward

@@ -22,7 +22,7 @@ class Pix2Pix(GANModule):
     the inner decoder levels only, linear decay of the learning rate in the second half, D's loss halved.
 
     The paper's ablations: L1 alone ``lambda_gan=0``, cGAN alone ``lambda_l1=0``, GAN instead of cGAN
-    ``conditional=False``, L2 instead of L1 ``lambda_l1=0, lambda_l2=100``, encoder-decoder
+    ``conditional=False``, encoder-decoder
     ``generator=EncoderDecoderGenerator()``, other patches ``discriminator=PatchDiscriminator(6, n_layers=…)``.
 
     Args:
