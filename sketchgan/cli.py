@@ -73,6 +73,7 @@ class SketchGANCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         self.started = time.monotonic()
+        self.config[self.subcommand].weights_only = True  # Lightning would unpickle what it gets from an address
         if self.subcommand == "predict":
             self.config.predict.return_predictions = False  # they are written, and would fill the memory
 

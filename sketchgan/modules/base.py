@@ -20,6 +20,7 @@ from sketchgan.modules.checkpoint import (
     compare_weights,
     data_settings,
     find_class,
+    forget_remote_files,
     is_plain,
     read,
     record_of,
@@ -157,6 +158,8 @@ class GANModule(LightningModule):
             warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # after a resume that is meant
             for config in self.trainer.lr_scheduler_configs:
                 if not isinstance(config.scheduler, ReduceLROnPlateau):
+                    if config.scheduler.last_epoch < 0:
+                        raise ValueError(f"the checkpoint is damaged: a scheduler at {config.scheduler.last_epoch}")
                     while config.scheduler.last_epoch < epoch:
                         config.scheduler.step()
 
@@ -265,6 +268,7 @@ class GANModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         record = record_of(checkpoint, "this checkpoint")
         refuse_other_class(type(self), record)
+        forget_remote_files(checkpoint)
         self._absent = {name: path for name, path in record["injected"].items() if name not in self._injected}
         if self._trainer is not None:  # resuming; load_from_checkpoint only wants the weights
             self._resumed = record
@@ -298,18 +302,23 @@ class GANModule(LightningModule):
         """
         checkpoint = read(checkpoint_path)
         record = record_of(checkpoint, checkpoint_path)
-        wanted = find_class(record["class_path"], GANModule)
+        try:
+            wanted = find_class(record["class_path"], GANModule)
+        except ValueError:
+            if cls.__name__ != record["class_path"].rpartition(".")[2]:
+                raise
+            wanted = cls  # a script's own class, whose path was another when the script was run
         target = wanted if issubclass(wanted, cls) else cls
         refuse_other_class(target, record)
         module = build(target, settings_of(checkpoint), kwargs, checkpoint_path)
-        weights = checkpoint["state_dict"]
+        module.configure_model()
         if Path(checkpoint_path).suffix == SUFFIX:
-            weights = fill_up(module, weights, kwargs, str(checkpoint_path))
+            checkpoint["state_dict"] = fill_up(module, checkpoint["state_dict"], kwargs, str(checkpoint_path))
         module.on_load_checkpoint(checkpoint)
-        module.load_state_dict(weights, strict is not False)
+        module.load_state_dict(checkpoint["state_dict"], module.strict_loading if strict is None else strict)
         module._remember(settings_of(checkpoint), kwargs)
         module.data_settings = data_settings(checkpoint)
-        return module.to(map_location or "cpu")
+        return module.to(map_location if isinstance(map_location, str | int | torch.device) else "cpu")
 
     def _remember(self, settings: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         """Keep the recipes of networks that were built from them, so that this module's own checkpoints load too."""

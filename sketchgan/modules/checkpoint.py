@@ -15,6 +15,11 @@ from torch import Tensor, nn
 from sketchgan.losses import AdversarialLoss
 from sketchgan.modules.weights import SUFFIX, read_weights
 
+_LIBRARIES = (
+    "sketchgan", "torch", "torchvision", "torchmetrics", "torch_fidelity", "lightning", "lightning_fabric",
+    "pytorch_lightning", "functorch", "torchgen", "timm", "transformers", "diffusers",
+)  # fmt: skip
+
 
 def read(path: str | Path) -> Any:
     """Map a checkpoint, or weights of any origin, into memory without running anything from the file.
@@ -82,9 +87,12 @@ def record_of(checkpoint: Any, path: Any) -> dict[str, Any]:
         isinstance(record, dict)
         and isinstance(record.get("class_path"), str)
         and isinstance(record.get("injected"), dict)
+        and isinstance(record.get("data"), str | None)
         and isinstance(checkpoint.get("hyper_parameters", {}), dict)
         and isinstance(checkpoint.get("state_dict"), dict)
-        and isinstance(data_settings({**checkpoint, "sketchgan": record}), dict)
+        and all(isinstance(name, str) for name in checkpoint.get("hyper_parameters", {}))
+        and all(isinstance(value, Tensor) for value in checkpoint["state_dict"].values())
+        and isinstance(data_settings(checkpoint), dict)
     )
     if not whole:
         raise ValueError(f"{path} is damaged: what it says of its module is not what a sketchgan module writes")
@@ -98,7 +106,30 @@ def data_settings(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 def settings_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """The module's arguments, with recipes (``class_path``, ``init_args``) for networks."""
-    return {name: value for name, value in checkpoint.get("hyper_parameters", {}).items() if name[:1] != "_"}
+    settings = dict(checkpoint.get("hyper_parameters", {}))
+    for of_lightning in ("_class_path", "_instantiator"):
+        settings.pop(of_lightning, None)
+    return settings
+
+
+def forget_remote_files(checkpoint: dict[str, Any]) -> None:
+    """Take paths with a protocol out of the callbacks' states.
+
+    Lightning's ``ModelCheckpoint`` deletes earlier checkpoints by the paths in its state. It compares plain ones with
+    its own folder, but not those with a protocol, among them ``local://`` for any folder of this machine.
+    """
+    states = checkpoint.get("callbacks")
+    for state in states.values() if isinstance(states, dict) else ():
+        if isinstance(state, dict):
+            for key in ("best_model_path", "last_model_path", "kth_best_model_path"):
+                if _is_remote(state.get(key)):
+                    state[key] = ""
+            if isinstance(best := state.get("best_k_models"), dict):
+                state["best_k_models"] = {path: score for path, score in best.items() if not _is_remote(path)}
+
+
+def _is_remote(path: Any) -> bool:
+    return isinstance(path, str) and ("://" in path or "::" in path)
 
 
 def class_path(cls: type) -> str:
@@ -113,13 +144,33 @@ def find_class(path: Any, *bases: type) -> type[Any]:
         ValueError: if it is not.
     """
     module, _, name = str(path).rpartition(".")
-    found = getattr(sys.modules.get(module), name, None)
+    # Not getattr: some packages import more when they are asked for a name.
+    found = vars(sys.modules[module]).get(name) if module in sys.modules else None
     if not (isinstance(found, type) and issubclass(found, bases)):
         raise ValueError(
             f"the checkpoint wants {path}, which is not an imported {' or '.join(base.__name__ for base in bases)}; "
             "import the module that defines it first (for safety nothing is imported on a checkpoint's word)"
         )
     return found
+
+
+def find_part(recipe: Mapping[str, Any]) -> type[Any]:
+    """The network or loss class of a recipe (``class_path``, ``init_args``).
+
+    Ours, torch's layers and those that the user has imported are allowed; not those of the libraries that are imported
+    here anyway, of which some load files or download when they are built.
+
+    Raises:
+        ValueError: for any other class, and for a recipe with more or less to it.
+    """
+    if recipe.keys() - {"class_path", "init_args"} or not isinstance(recipe.get("init_args", {}), Mapping):
+        raise ValueError(f"the recipe of {recipe['class_path']} has to it more than a class and arguments by name")
+    cls = find_class(recipe["class_path"], nn.Module, AdversarialLoss)
+    package = cls.__module__.partition(".")[0]
+    ours = ("sketchgan.networks", "sketchgan.blocks", "sketchgan.losses", "torch.nn.modules")
+    if package in _LIBRARIES and not cls.__module__.startswith(ours):
+        raise ValueError(f"the checkpoint wants {recipe['class_path']}, which is not built on a checkpoint's word")
+    return cls
 
 
 def build(cls: type[Any], settings: Mapping[str, Any], given: Mapping[str, Any], path: Any) -> Any:
@@ -139,7 +190,7 @@ def build(cls: type[Any], settings: Mapping[str, Any], given: Mapping[str, Any],
     try:
         kept = {name: value for name, value in settings.items() if name not in given and (anything or name in names)}
         return cls(**{name: _built(value) for name, value in kept.items()}, **given)
-    except (TypeError, ValueError, RecursionError) as error:
+    except Exception as error:  # whatever the settings made a constructor raise
         raise ValueError(f"{path}: cannot build {cls.__name__} with these settings: {error}") from error
 
 
@@ -147,8 +198,7 @@ def _built(value: Any) -> Any:
     if isinstance(value, Mapping):
         if "class_path" not in value:
             return {key: _built(item) for key, item in value.items()}
-        cls = find_class(value["class_path"], nn.Module, AdversarialLoss)
-        return cls(**{key: _built(item) for key, item in value.get("init_args", {}).items()})
+        return find_part(value)(**{key: _built(item) for key, item in value.get("init_args", {}).items()})
     return type(value)(map(_built, value)) if isinstance(value, list | tuple) else value
 
 
@@ -162,19 +212,20 @@ def refuse_hidden_recipes(cls: type, settings: Mapping[str, Any]) -> None:
         ValueError: naming the setting.
     """
     for name, value in settings.items():
-        if isinstance(value, str) and not _is_text(cls, name, value):
+        if isinstance(value, Mapping) and "class_path" in value:
+            refuse_hidden_recipes(find_part(value), value.get("init_args", {}))
+        elif (isinstance(value, str) and not _is_text(cls, name, value)) or _holds_names(value):
             raise ValueError(f"the checkpoint's {name}={value!r} is no value of {cls.__name__}'s argument {name}")
-        _check_recipes(value)
 
 
-def _check_recipes(value: Any) -> None:
+def _holds_names(value: Any) -> bool:
+    """Whether a list or mapping holds recipes, or text that may name something to import."""
+    if not isinstance(value, Mapping | list | tuple):
+        return False
+    items = list(value.values()) if isinstance(value, Mapping) else list(value)
     if isinstance(value, Mapping) and "class_path" in value:
-        refuse_hidden_recipes(
-            find_class(value["class_path"], nn.Module, AdversarialLoss), dict(value.get("init_args", {}))
-        )
-    elif isinstance(value, Mapping | list | tuple):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            _check_recipes(item)
+        return True
+    return any(_holds_names(item) or (isinstance(item, str) and not re.fullmatch(r"[\w -]*", item)) for item in items)
 
 
 def _is_text(cls: type, name: str, value: str) -> bool:

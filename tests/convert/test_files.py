@@ -439,6 +439,17 @@ LINEAR = {"class_path": "torch.nn.Linear", "init_args": {"in_features": 1, "out_
         ({"generator_ab": {"class_path": "sketchgan.cli.Path"}}, "wants sketchgan.cli.Path, which is not an imported"),
         ({"generator_ab": {"class_path": "sketchgan.__main__.main"}}, "wants sketchgan.__main__.main"),
         ({"generator_ab": {"class_path": 5}}, "wants 5, which is not an imported Module"),
+        (
+            {"generator_ab": {"class_path": "torchmetrics.image.fid.NoTrainInceptionV3"}},
+            "not built on a checkpoint's word",
+        ),
+        ({"generator_ab": {"class_path": "sketchgan.Pix2Pix"}}, "not built on a checkpoint's word"),
+        ({"generator_ab": {**LINEAR, "dict_kwargs": {"a": 1}}}, "has to it more than a class and arguments"),
+        ({"generator_ab": {**LINEAR, "init_args": [1]}}, "has to it more than a class and arguments"),
+        (
+            {"generator_ab": {"class_path": "torch.nn.ModuleList", "init_args": {"modules": ["evil.Net"]}}},
+            "cannot build",
+        ),
         ({"generator_ab": "evil.Net"}, "do not fit"),
         ({"generator_ab": '{"class_path": "evil.Net"}'}, "do not fit"),
         ({"generator_ab": "class_path: evil.Net"}, "do not fit"),
@@ -461,7 +472,7 @@ def test_settings_in_a_file_run_nothing(with_settings, monkeypatch, settings, me
     commands += [["translate", "x.ckpt", "in", "--out=out"], ["predict", "--ckpt_path=x.ckpt"]]
     commands += [[command, "--ckpt_path=x.ckpt", "--data=OpenMoji"] for command in ("predict", "fit")]
     for args in commands:
-        with pytest.raises(SystemExit, match=f"sketchgan.*: .*({message}|is no value of CycleGAN's argument)"):
+        with pytest.raises(SystemExit, match=f"sketchgan.*: .*({message}|is no value of \\w+)"):
             main(args)
     assert "evil" not in sys.modules
     assert not Path("owned").exists()
@@ -492,6 +503,74 @@ def test_damaged_records_say_so(with_settings, change):
 def test_damaged_checkpoints_say_so(record):
     torch.save({"sketchgan": record, "state_dict": {}, "hyper_parameters": {}}, "x.ckpt")
     with pytest.raises(ValueError, match=r"x.ckpt is damaged: what it says of its module"):
+        sketchgan.load("x.ckpt")
+
+
+def test_a_checkpoint_does_not_say_which_files_to_delete(cyclegan_folder):
+    convert("official", "start.ckpt")
+    checkpoint = torch.load("start.ckpt", weights_only=True)
+    Path("victim").mkdir()
+    there = f"local://{Path('victim').resolve()}"
+    checkpoint["callbacks"] = {
+        "LastCheckpoint": {
+            "best_model_path": there,
+            "last_model_path": there,
+            "best_model_score": None,
+        }
+    }
+    torch.save(checkpoint, "x.ckpt")
+    data = ["--data=OpenMoji", "--data.init_args.image_size=32", "--data.init_args.paired=false"]
+    with_validation = [option for option in QUICK if "limit_val" not in option and "logger" not in option]
+    run(["fit", "--ckpt_path=x.ckpt", *data, *with_validation, "--trainer.limit_val_batches=1"])
+    assert Path("victim").is_dir()
+
+
+def test_what_comes_from_an_address_is_not_unpickled():
+    cli = run(["fit", "--model=Pix2Pix", "--data=OpenMoji", "--trainer.fast_dev_run=1", "--trainer.accelerator=cpu",
+               "--model.generator=ResnetGenerator", "--model.generator.ngf=1", "--model.generator.n_blocks=1",
+               "--trainer.enable_progress_bar=false"])  # fmt: skip
+    assert cli.config.fit.weights_only is True
+
+
+class Lenient(Pix2Pix):
+    """A subclass with hooks of Lightning that loading respects."""
+
+    def __init__(self, _hidden: int = 2, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden = _hidden
+        self.strict_loading = False
+
+    def on_load_checkpoint(self, checkpoint):
+        super().on_load_checkpoint(checkpoint)
+        checkpoint["state_dict"] = {key: value * 0 for key, value in checkpoint["state_dict"].items() if "up.0" in key}
+
+
+def test_loading_keeps_to_lightnings_hooks():
+    networks = {
+        "generator": UNetGenerator(num_downs=5, ngf=1),
+        "discriminator": PatchDiscriminator(6, ndf=1, n_layers=1),
+    }
+    module = Lenient(_hidden=7, **networks)
+    module.trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
+    module.trainer.strategy.connect(module)
+    module.trainer.save_checkpoint("x.ckpt")
+    fresh = {"generator": UNetGenerator(num_downs=5, ngf=1), "discriminator": PatchDiscriminator(6, ndf=1, n_layers=1)}
+    again = Lenient.load_from_checkpoint("x.ckpt", map_location=lambda storage, place: storage, **fresh)
+    assert again.hidden == 7
+    assert again.generator.up[0][1].weight.abs().max() == 0
+    assert again.generator.up[1][1].weight.abs().max() > 0
+
+
+def test_a_class_that_is_asked_for_need_not_be_found_by_its_path(pix2pix_folder):
+    class Smooth(Pix2Pix):
+        pass
+
+    convert("official", "start.ckpt")
+    checkpoint = torch.load("start.ckpt", weights_only=True)
+    checkpoint["sketchgan"]["class_path"] = "train_script.Smooth"
+    torch.save(checkpoint, "x.ckpt")
+    assert type(Smooth.load_from_checkpoint("x.ckpt")) is Smooth
+    with pytest.raises(ValueError, match=r"wants train_script.Smooth, which is not an imported GANModule"):
         sketchgan.load("x.ckpt")
 
 
