@@ -19,7 +19,8 @@ from sketchgan.convert import convert
 from sketchgan.data import TranslationData, combine_pairs
 from sketchgan.inference import translate
 from sketchgan.modules import GANModule
-from sketchgan.modules.checkpoint import class_path, find_class, read, record_of, refuse_hidden_recipes, settings_of
+from sketchgan.modules.building import class_path, find_class, refuse_hidden_recipes
+from sketchgan.modules.checkpoint import read, record_of, settings_of
 from sketchgan.modules.quiet import HARMLESS
 from sketchgan.modules.weights import SUFFIX
 from sketchgan.recipes import describe, find_recipe, recipes

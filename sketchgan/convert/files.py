@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from sketchgan.convert.official import OfficialNetwork, Recognised, recognise, to_official_names
 from sketchgan.convert.pix2pix_cyclegan import CYCLEGAN, NETWORKS, PIX2PIX
 from sketchgan.modules import CycleGAN, GANModule, Pix2Pix, load
-from sketchgan.modules.checkpoint import class_path, read, record_of, settings_of
+from sketchgan.modules.building import class_path
+from sketchgan.modules.checkpoint import read, record_of, settings_of
 from sketchgan.modules.quiet import quiet_lightning
 from sketchgan.modules.weights import SUFFIX, Absent, replacing, write_weights
 

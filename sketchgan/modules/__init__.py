@@ -1,7 +1,8 @@
 """One file per paper, and what they share."""
 
-from sketchgan.modules.base import GANModule, load
+from sketchgan.modules.base import GANModule
 from sketchgan.modules.cyclegan import CycleGAN
+from sketchgan.modules.loading import load
 from sketchgan.modules.pix2pix import Pix2Pix
 
 __all__ = ["CycleGAN", "GANModule", "Pix2Pix", "load"]

@@ -14,14 +14,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from sketchgan.modules.building import build, class_path, find_class, is_plain
 from sketchgan.modules.checkpoint import (
-    build,
-    class_path,
     compare_weights,
     data_settings,
-    find_class,
     forget_remote_files,
-    is_plain,
     read,
     record_of,
     settings_of,
@@ -377,27 +374,6 @@ class GANModule(LightningModule):
             height, width = sides["A" if from_a else "B"].shape[-2:]
             cropped[name] = images[..., :height, :width]
         return cropped
-
-
-def load(path: str | Path, map_location: Any = "cpu", **kwargs: Any) -> GANModule:
-    """Load any sketchgan checkpoint or file of weights as the module that wrote it.
-
-    Args:
-        path: a checkpoint written by a `Trainer` for one of our modules or a subclass of them, or a file of weights
-            with settings, such as `sketchgan.convert.convert` writes.
-        map_location: device to load to.
-        **kwargs: constructor arguments to replace, among them networks that were passed as objects.
-
-    Returns:
-        The module, in evaluation mode (which ``Trainer.fit`` ends).
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is no sketchgan checkpoint, or its class is not imported.
-    """
-    module = GANModule.load_from_checkpoint(path, map_location=map_location, **kwargs).eval()
-    module._loaded = True
-    return module
 
 
 def refuse_other_class(cls: type, record: Mapping[str, Any]) -> None:

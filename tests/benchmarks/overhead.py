@@ -28,7 +28,7 @@ def tables(names: Sequence[str], short: bool, device: str, rounds: int, limit: f
         try:
             with ExitStack() as stack:
                 workers = [stack.enter_context(Worker(j, limit)) for j in (replace(job, loop="plain"), *trained)]
-                plain, *others = alternate(workers, rounds if job.width == 64 else 3 * rounds)
+                plain, *others = alternate(workers, 2 * rounds)
         except Failure as failure:
             table.rows.append((*where, "", "", "", f"failed: {failure}", ""))
             continue

@@ -92,6 +92,9 @@ class Worker:
 
 
 def alternate(workers: Sequence[Worker], rounds: int) -> list[list[float]]:
-    """Seconds per step of each worker in each round."""
-    times = [[worker.turn() for worker in workers] for _ in range(rounds)]
-    return [list(column) for column in zip(*times, strict=True)]
+    """Seconds per step of each worker in each round; every second round goes backwards."""
+    times: list[list[float]] = [[] for _ in workers]
+    for i in range(rounds):
+        for worker, taken in list(zip(workers, times, strict=True))[:: -1 if i % 2 else 1]:
+            taken.append(worker.turn())
+    return times

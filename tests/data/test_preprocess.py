@@ -31,7 +31,7 @@ def test_matches_the_official_loader(name):
         made, expected = preprocess(picture, draw), CASE.tensors[f"out.{name}.{side}"]
         assert made.shape == expected.shape
         assert made.dtype == torch.float32
-        # The golden page: bit-exact with the same Pillow, two levels elsewhere.
+        # As measured: bit-exact with the same Pillow, two levels elsewhere.
         torch.testing.assert_close(made, expected, rtol=0, atol=2 / 255 * 2)
         if Image.__version__ == CASE.case["pillow"]:
             assert torch.equal(made, expected)

@@ -1,4 +1,4 @@
-"""Networks against the official code, at the golden pages' tolerance for forward cases."""
+"""Networks against the official code, at the tolerance measured for forward passes."""
 
 import pytest
 import torch
