@@ -21,6 +21,7 @@ from PIL import Image
 import sketchgan
 import sketchgan.cli
 from sketchgan import CycleGAN, Pix2Pix
+from sketchgan.convert import to_official
 from sketchgan.data import OpenMoji, PairedFolders
 from sketchgan.networks import PatchDiscriminator, ResnetGenerator, UNetGenerator
 from sketchgan.recipes import describe, recipes
@@ -137,25 +138,13 @@ def files(tmp_path_factory) -> Path:
 def here(files, tmp_path, monkeypatch) -> Path:
     """A folder with all of that, and the modules that the pages define beside it."""
     shutil.copytree(files, tmp_path, dirs_exist_ok=True)
-    torch.save(official_resnet(), "latest_net_G.pth")
+    torch.save(to_official(small_resnet()), "latest_net_G.pth")
     for page in PAGES:
         for text in blocks(page, "python"):
             if name := re.match(r"# (\w+\.py)\n", text):
                 Path(name[1]).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
-
-
-def official_resnet() -> dict[str, torch.Tensor]:
-    """Weights as the official code names them: one block, width 2, instance norm."""
-    shapes = {"1": (2, 3, 7), "4": (4, 2, 3), "7": (8, 4, 3)}
-    shapes |= {"10.conv_block.1": (8, 8, 3), "10.conv_block.5": (8, 8, 3)}
-    shapes |= {"11": (8, 4, 3), "14": (4, 2, 3), "18": (3, 2, 7)}  # 11 and 14 are transposed: in, out
-    state = {}
-    for layer, (first, second, side) in shapes.items():
-        state[f"model.{layer}.weight"] = torch.randn(first, second, side, side)
-        state[f"model.{layer}.bias"] = torch.zeros(second if layer in ("11", "14") else first)
-    return state
 
 
 # Examples

@@ -108,6 +108,15 @@ def convert(
     if dst.suffix not in (SUFFIX, ".ckpt"):
         raise ValueError(f"{src} is official weights; write them to NAME{SUFFIX} or NAME.ckpt, not {dst}")
     _refuse_existing(dst)
+    return _to_ours(src, dst, module, epoch, image_size, settings)
+
+
+# From official files
+
+
+def _to_ours(
+    src: Path, dst: Path, module: str | None, epoch: str, image_size: int, settings: dict[str, Any]
+) -> list[str]:
     files = _official_files(src, epoch) if src.is_dir() else {_letters_of(src): src}
     networks = {letters: _read_network(path, settings) for letters, path in files.items()}
     cls, named = _place(networks, module, src)
@@ -125,9 +134,6 @@ def convert(
     data = {"preprocess": evaluation, "channels_a": ends[0], "channels_b": ends[1], "value_range": None}
     _write(cls, state, hyper_parameters, data, dst)
     return [f"{cls.__name__}:", *lines]
-
-
-# Reading official files
 
 
 def _letters_of(path: Path) -> str:
@@ -182,20 +188,8 @@ def _place(
     networks: dict[str, _OfficialFile], module: str | None, src: Path
 ) -> tuple[type[GANModule], dict[str, _OfficialFile]]:
     """Which module the networks belong to, and as what."""
-    if module is None:
-        if networks.keys() & CYCLEGAN.keys():
-            module = "CycleGAN"
-        else:
-            settings = (networks.get("G") or next(iter(networks.values()))).settings
-            module = "Pix2Pix" if "num_downs" in settings or settings["norm"] == "batch" else "CycleGAN"
-            if module == "CycleGAN" and {"G", "D"} <= networks.keys():
-                if networks["D"].channels != (sum(networks["G"].channels),):
-                    raise ValueError(
-                        f"{src} may be of Pix2Pix without condition, or of CUT: give module, or the file of the "
-                        "generator by itself"
-                    )
-                module = "Pix2Pix"
-    elif module not in MODULES:
+    module = module or _guess_module(networks, src)
+    if module not in MODULES:
         raise ValueError(f"module must be one of {', '.join(MODULES)}, got {module!r}")
     cls, letters = MODULES[module]
     if len(networks) == 1 and not networks.keys() & letters.keys():  # one network, named in no way or only "G"
@@ -212,6 +206,21 @@ def _place(
     if not set(cls.generators.values()) & named.keys():
         raise ValueError(f"{src} holds no generator; give the folder with both, or the generator's file")
     return cls, named
+
+
+def _guess_module(networks: dict[str, _OfficialFile], src: Path) -> str:
+    if networks.keys() & CYCLEGAN.keys():
+        return "CycleGAN"
+    settings = (networks.get("G") or next(iter(networks.values()))).settings
+    if "num_downs" in settings or settings["norm"] == "batch":
+        return "Pix2Pix"
+    if not {"G", "D"} <= networks.keys():
+        return "CycleGAN"
+    if networks["D"].channels == (sum(networks["G"].channels),):
+        return "Pix2Pix"
+    raise ValueError(
+        f"{src} may be of Pix2Pix without condition, or of CUT: give module, or the file of the generator by itself"
+    )
 
 
 def _channels(named: dict[str, _OfficialFile]) -> tuple[int, int]:

@@ -141,19 +141,19 @@ def _refuse_odd_tensors(state: State) -> None:
             raise ValueError(f"{key} holds values that are NaN, infinite or too large for float32")
 
 
-def renamed(state: State, keys: KeyMap) -> dict[str, Tensor]:
-    """Official names to ours.
+def renamed(state: State, layers: Mapping[str, str]) -> dict[str, Tensor]:
+    """The same entries under the names that a map gives to their layers.
 
     Raises:
-        KeyError: for a key of a layer that the map does not know.
+        KeyError: with the first entry whose layer the map does not have.
     """
-    ours = {}
+    entries = {}
     for key, value in state.items():
         layer, _, entry = key.rpartition(".")
-        if layer not in keys:
-            raise KeyError(f"official key {key!r} belongs to no layer of this network")
-        ours[f"{keys[layer]}.{entry}"] = value
-    return ours
+        if layer not in layers:
+            raise KeyError(key)
+        entries[f"{layers[layer]}.{entry}"] = value
+    return entries
 
 
 def compare(network: nn.Module, state: State, keys: KeyMap, name: str) -> None:
@@ -201,13 +201,10 @@ def to_official_names(network: nn.Module, keys: KeyMap) -> dict[str, Tensor]:
     entries = {key: value.detach() for key, value in network.state_dict().items()}
     for layer in official:
         entries |= {f"{layer}.{name}": buffer for name, buffer in network.get_submodule(layer).named_buffers()}
-    state = {}
-    for key, value in entries.items():
-        layer, _, entry = key.rpartition(".")
-        if layer not in official:
-            raise ValueError(f"{key} of {type(network).__name__} has no place in the official network")
-        state[f"{official[layer]}.{entry}"] = value
-    return state
+    try:
+        return renamed(entries, official)
+    except KeyError as error:
+        raise ValueError(f"{error.args[0]} of {type(network).__name__} has no place in the official network") from None
 
 
 def _guess(keys: list[Any]) -> str:

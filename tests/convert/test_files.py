@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
+from training import same, save
 
 import sketchgan
 from sketchgan import CycleGAN, Pix2Pix
@@ -57,11 +58,6 @@ def pix2pix_folder():
     for letters, network in networks.items():
         official_file(network, f"official/latest_net_{letters}.pth")
     return networks
-
-
-def same(network: nn.Module, other: nn.Module) -> bool:
-    ours, theirs = network.state_dict(), other.state_dict()
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["archive", "before-1.6"])
@@ -227,10 +223,7 @@ def test_subclasses_keep_their_settings_round_the_house(pix2pix_folder):
             module.generator, module.discriminator = parent.generator, parent.discriminator
             recipes = {key: parent.hparams[key] for key in ("generator", "discriminator")}
             module.hparams.update(recipes)
-        trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
-        module.trainer = trainer
-        trainer.strategy.connect(module)
-        trainer.save_checkpoint(f"{name}.ckpt")
+        save(module, f"{name}.ckpt")
         convert(f"{name}.ckpt", f"{name}.safetensors")
         convert(f"{name}.safetensors", f"{name}2.ckpt")
         for file in (f"{name}.ckpt", f"{name}.safetensors", f"{name}2.ckpt"):
@@ -551,9 +544,7 @@ def test_loading_keeps_to_lightnings_hooks():
         "discriminator": PatchDiscriminator(6, ndf=1, n_layers=1),
     }
     module = Lenient(_hidden=7, **networks)
-    module.trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
-    module.trainer.strategy.connect(module)
-    module.trainer.save_checkpoint("x.ckpt")
+    save(module, "x.ckpt")
     fresh = {"generator": UNetGenerator(num_downs=5, ngf=1), "discriminator": PatchDiscriminator(6, ndf=1, n_layers=1)}
     again = Lenient.load_from_checkpoint("x.ckpt", map_location=lambda storage, place: storage, **fresh)
     assert again.hidden == 7
@@ -651,10 +642,7 @@ def test_a_broken_weight_is_named_with_its_file():
 
 def test_modules_with_objects_that_are_not_stored_need_python():
     module = Pix2Pix(UNetGenerator(num_downs=5, ngf=1), PatchDiscriminator(6, ndf=1, n_layers=1))
-    trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
-    module.trainer = trainer
-    trainer.strategy.connect(module)
-    trainer.save_checkpoint("objects.ckpt")
+    save(module, "objects.ckpt")
     with pytest.raises(ValueError, match="made with networks passed as objects"):
         convert("objects.ckpt", "x.safetensors")
     assert same(from_official(to_official(module.generator)), module.generator)

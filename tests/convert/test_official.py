@@ -7,6 +7,7 @@ import pytest
 import torch
 from golden_cases import golden_json
 from torch import nn
+from training import same
 
 from sketchgan.convert import from_official, to_official
 from sketchgan.networks import (
@@ -93,11 +94,6 @@ def test_every_full_size_network_is_in_the_table():
 
 RESNET = ResnetGenerator(ngf=2, n_blocks=2)
 UNET = UNetGenerator(num_downs=5, ngf=2)
-
-
-def same(network: nn.Module, other: nn.Module) -> bool:
-    ours, theirs = network.state_dict(), other.state_dict()
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
 @pytest.mark.parametrize("prefix", ["module.", "module.module."])
