@@ -11,10 +11,10 @@ ROOT = Path(sketchgan.__file__).parent
 ALLOWED = {
     "blocks": set(),
     "ops": set(),
-    "losses": set(),
+    "losses": {"networks"},
     "networks": {"blocks", "ops"},
     "metrics": {"networks"},
-    "data": set(),
+    "data": {"networks"},
     "convert": {"blocks", "networks", "modules"},
     "modules": {"networks", "losses", "ops"},
     "callbacks": {"metrics", "data"},
