@@ -28,8 +28,9 @@ class ImageMetrics(Callback):
     Where A and B are pairs, the translation is compared with B: ``val/l1``, ``val/psnr``, ``val/ssim``, ``val/lpips``.
     Where a module goes there and back, the end is compared with the start: ``val/rec_a_l1``, ``val/rec_b_l1``. All
     translations to B are compared with all of B: ``val/fid`` (Heusel et al., 2017, arXiv 1706.08500), ``val/kid``
-    (Bińkowski et al., 2018, arXiv 1801.01401; subsets of at most 1000), ``val/is`` (Salimans et al., 2016, arXiv
-    1606.03498), and for modules with both ways, translations to A with all of A: ``val/fid_a``, ….
+    (Bińkowski et al., 2018, arXiv 1801.01401; subsets of at most 1000, or blocks, with their spread in
+    ``val/kid_std``: see `sketchgan.metrics.DistributionScores`), ``val/is`` (Salimans et al., 2016, arXiv 1606.03498),
+    and for modules with both ways, translations to A with all of A: ``val/fid_a``, ….
     ``val/accuracy`` is the share of translations in which a classifier finds the class of the picture they came from.
 
     L1, PSNR (decibels, the mean over pictures), SSIM and LPIPS are taken of pictures clamped and scaled to [0, 1], the
@@ -48,9 +49,12 @@ class ImageMetrics(Callback):
         classifier: for the accuracy: "openmoji", or a module that maps uint8 pictures ``(N, 3, H, W)`` to logits.
         lpips_net: "alex", "vgg" or "squeeze".
         lpips_weights: torchvision's weights of that network, a local file; downloaded by default.
+        kid_block_size: KID over blocks of at most so many pictures in the order of the files, as U-GAT-IT's authors
+            compute it with 10 (they resize to Inception's 299 pixels with Pillow's bilinear filter, and print 100 times
+            the value); by default over random subsets.
 
     Raises:
-        ValueError: for unknown scores, and for an accuracy without classifier or labels.
+        ValueError: for unknown scores, blocks of less than two, and for an accuracy without classifier or labels.
         FileNotFoundError: before training, if weights are neither there nor to be had.
     """
 
@@ -62,18 +66,22 @@ class ImageMetrics(Callback):
         classifier: str | nn.Module | None = None,
         lpips_net: Literal["alex", "vgg", "squeeze"] = "alex",
         lpips_weights: str | None = None,
+        kid_block_size: int | None = None,
     ) -> None:
         scores = (scores,) if isinstance(scores, str) else scores
         if unknown := set(scores) - set(get_args(Score)):
             raise ValueError(f"unknown scores {', '.join(sorted(unknown))}; there are {', '.join(get_args(Score))}")
         if "accuracy" in scores and classifier is None:
             raise ValueError("scores has accuracy: say by which classifier, 'openmoji' or a module")
+        if kid_block_size is not None and kid_block_size < 2:
+            raise ValueError(f"kid_block_size must be at least 2, got {kid_block_size}")
         self.scores = tuple(scores)
         self.features = features
         self.weights = weights
         self.classifier = classifier
         self.lpips_net = lpips_net
         self.lpips_weights = lpips_weights
+        self.kid_block_size = kid_block_size
         self._nets: dict[str, FeatureNet] = {}
         self._lpips: Any = None
         self._begin()
@@ -165,7 +173,8 @@ class ImageMetrics(Callback):
     def _set(self, name: str, device: torch.device) -> DistributionScores:
         if name not in self._sets:
             scores: Any = [score for score in self.scores if score in _OF_SETS]
-            self._sets[name] = DistributionScores(self._nets["features"].widths, scores, device)
+            widths = self._nets["features"].widths
+            self._sets[name] = DistributionScores(widths, scores, device, self.kid_block_size)
         return self._sets[name]
 
     def _metric(self, name: str, device: torch.device) -> Metric:
@@ -201,11 +210,12 @@ class ImageMetrics(Callback):
         for (kind, name), count in seen.items():
             if kind == "set":
                 scores = self._set(name, pl_module.device)
-                real = scores.counts()[1]
+                parts, real = scores.protocol(), scores.counts()[1]
                 for score, value in scores.compute().items():
                     full = f"{stage}/{score}{_suffix(name[-1])}"
                     counts = {"made": count} if score == "is" else {"made": count, "real": real}
-                    lines.append({"score": full, "value": value, **self._protocol(full, seen), **counts})
+                    parted = parts[score.removesuffix("_std")]
+                    lines.append({"score": full, "value": value, **self._protocol(full, seen), **parted, **counts})
                 scores.reset()
                 if real:
                     self._known.add(name)
@@ -219,7 +229,7 @@ class ImageMetrics(Callback):
             pl_module.log(line["score"], line["value"])
             line |= {"value": float(line["value"]), "epoch": trainer.current_epoch}
             if "net" in line:
-                about = ", ".join(f"{key} {line[key]}" for key in ("net", "pictures", "made", "real") if key in line)
+                about = ", ".join(f"{key} {line[key]}" for key in line if key not in ("score", "value", "epoch"))
                 rank_zero_info(f"{line['score']} {line['value']:.4g} ({about})")
         if folder is not None and trainer.is_global_zero and lines:
             Path(folder).mkdir(parents=True, exist_ok=True)
@@ -239,7 +249,7 @@ class ImageMetrics(Callback):
 
     def _protocol(self, name: str, seen: dict[tuple[str, str], int]) -> dict[str, str]:
         """What must be said beside a number."""
-        score = name.rpartition("/")[2].removesuffix("_a")
+        score = name.rpartition("/")[2].removesuffix("_a").removesuffix("_std")
         target = "A" if name.endswith("_a") or "rec_a" in name else "B"  # as large as what it was made from or into
         sizes = [size for kind, size in seen if kind == f"size {target}"]
         size = ", ".join(sizes[:3]) + (", …" if len(sizes) > 3 else "")
