@@ -1,25 +1,21 @@
 """Scores of pictures, during validation and test."""
 
-import json
-import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
-from torchmetrics import MeanAbsoluteError, MeanMetric, Metric
+from torchmetrics import MeanMetric, Metric
 
+from sketchgan.callbacks.comparisons import PairScore, comparisons, metric_of
+from sketchgan.callbacks.score_file import write_down
 from sketchgan.data.transforms import to_uint8
 from sketchgan.metrics import DistributionScores, FeatureNet, feature_net, lpips
 
 Score = Literal["l1", "psnr", "ssim", "lpips", "fid", "kid", "is", "accuracy"]
-_OF_PAIRS = ("l1", "psnr", "ssim", "lpips")
 _OF_SETS = ("fid", "kid", "is")
-_COMPARED = (("", "fake_B", "real_B"), ("rec_a_", "rec_A", "real_A"), ("rec_b_", "rec_B", "real_B"))
 
 
 class ImageMetrics(Callback):
@@ -109,6 +105,12 @@ class ImageMetrics(Callback):
         if "lpips" in self.scores and self._lpips is None:
             self._lpips = lpips(self.lpips_net, self.lpips_weights)
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for net in set(self._nets.values()):
+            net.to(pl_module.device)
+
+    on_test_start = on_validation_start
+
     def on_validation_batch_end(
         self,
         trainer: Trainer,
@@ -121,7 +123,8 @@ class ImageMetrics(Callback):
         stage = "test" if trainer.testing else "val"
         paired = getattr(getattr(trainer, "datamodule", None), "paired", True)
         # Lightning's autocast has ended here: scores are computed in float32.
-        for score, made, true in self._comparisons(outputs, paired):
+        of_pairs: Any = [score for score in self.scores if score in get_args(PairScore)]
+        for score, made, true in comparisons(outputs, of_pairs, paired):
             self._seen["score", f"{stage}/{score}"] += len(made)
             self._metric(f"{stage}/{score}", pl_module.device).update(made, true)
         for target, origin in (("B", "A"), ("A", "B")):
@@ -133,26 +136,12 @@ class ImageMetrics(Callback):
 
     on_test_batch_end = on_validation_batch_end
 
-    def _comparisons(self, pictures: dict[str, Tensor], paired: bool) -> Iterator[tuple[str, Tensor, Tensor]]:
-        """Name of the score, made pictures and true pictures in [0, 1]."""
-        for prefix, made, true in _COMPARED:
-            if made in pictures and true in pictures:
-                pair = [(pictures[name].float() / 2 + 0.5).clamp(0, 1) for name in (made, true)]
-                if prefix:
-                    yield f"{prefix}l1", pair[0], pair[1]
-                elif paired:
-                    for score in self.scores:
-                        if score == "lpips":
-                            yield score, _rgb(pair[0]), _rgb(pair[1])
-                        elif score in _OF_PAIRS:
-                            yield score, pair[0], pair[1]
-
     def _look(
         self, stage: str, target: str, pictures: dict[str, Tensor], labels: Tensor | None, device: torch.device
     ) -> None:
         """Show made pictures, and once the real ones, to the networks."""
         made, real = pictures[f"fake_{target}"], pictures.get(f"real_{target}")
-        seen = {net: net.to(device)(to_uint8(made)) for net in set(self._nets.values())}
+        seen = {net: net(to_uint8(made)) for net in set(self._nets.values())}
         if net := self._nets.get("features"):
             self._seen["set", f"{stage}/{target}"] += len(made)
             scores = self._set(f"{stage}/{target}", device)
@@ -179,19 +168,11 @@ class ImageMetrics(Callback):
 
     def _metric(self, name: str, device: torch.device) -> Metric:
         if name not in self._metrics:
-            # Imported where used: torchmetrics' image package is slow to import.
-            from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
-
             score = name.rpartition("/")[2]
-            metric: Metric
-            if score == "psnr":
-                metric = PeakSignalNoiseRatio(data_range=1.0, dim=(1, 2, 3))
-            elif score == "ssim":
-                metric = StructuralSimilarityIndexMeasure(data_range=1.0)
-            elif score == "lpips":
-                metric = self._lpips
+            if score == "lpips":
+                metric: Metric = self._lpips
             else:
-                metric = MeanMetric() if score.startswith("accuracy") else MeanAbsoluteError()
+                metric = MeanMetric() if score.startswith("accuracy") else metric_of(score)
             self._metrics[name] = metric.to(device)
         return self._metrics[name]
 
@@ -224,20 +205,7 @@ class ImageMetrics(Callback):
                 lines.append({"score": name, "value": metric.compute(), **self._protocol(name, seen), "made": count})
                 metric.reset()
         self._seen.clear()
-        folder = trainer.log_dir  # asked for by all processes
-        for line in lines:
-            pl_module.log(line["score"], line["value"])
-            line |= {"value": float(line["value"]), "epoch": trainer.current_epoch}
-            if "net" in line:
-                about = ", ".join(f"{key} {line[key]}" for key in line if key not in ("score", "value", "epoch"))
-                rank_zero_info(f"{line['score']} {line['value']:.4g} ({about})")
-        if folder is not None and trainer.is_global_zero and lines:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            with Path(folder, "scores.jsonl").open("a", encoding="utf-8") as file:
-                for line in lines:
-                    if not math.isfinite(line["value"]):
-                        line["value"] = str(line["value"])  # the PSNR of a perfect picture, which JSON cannot say
-                    file.write(json.dumps(line) + "\n")
+        write_down(lines, trainer, pl_module)
 
     def _seen_by_all(self, trainer: Trainer) -> dict[tuple[str, str], int]:
         """Counts of all processes: one may have had no picture of a kind, but must take part in every sum."""
@@ -257,10 +225,6 @@ class ImageMetrics(Callback):
             net = self._nets["features" if score in _OF_SETS else "classifier"]
             return {"net": net.protocol, "pictures": f"8 bits, {size}"}
         return ({"net": f"LPIPS {self.lpips_net}"} if score == "lpips" else {}) | {"pictures": size}
-
-
-def _rgb(pictures: Tensor) -> Tensor:
-    return pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures
 
 
 def _suffix(target: str) -> str:

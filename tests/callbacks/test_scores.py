@@ -154,6 +154,20 @@ def test_neither_the_sanity_check_nor_repetition_bends_the_score():
     assert len(looked) == 4 + 3 * 2 + 2 + 1
 
 
+def test_networks_are_moved_once_a_pass():
+    moved = []
+
+    class Watched(MeanColour):
+        def _apply(self, *args, **kwargs):  # what every move ends in
+            moved.append(1)
+            return super()._apply(*args, **kwargs)
+
+    run = quiet_trainer(callbacks=[ImageMetrics(("fid", "accuracy"), features=(net := Watched()), classifier=net)])
+    run.validate(pix2pix(), openmoji(), verbose=False)
+    assert len(moved) == 1
+    assert run.num_val_batches == [6]
+
+
 def test_networks_and_real_pictures_stay_out_of_checkpoints(tmp_path):
     sizes, keys = [], []
     for callbacks in ([], [metrics()]):
