@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import nn
 
-Norm = Literal["batch", "instance", "none"]
+Norm = Literal["batch", "instance", "affine_instance", "none"]
 
 
 def norm_layer(norm: Norm, channels: int) -> nn.Module:
@@ -12,13 +12,14 @@ def norm_layer(norm: Norm, channels: int) -> nn.Module:
 
     As in the official code, batch norm is affine with running statistics, instance norm is neither, and "none" keeps
     its place as an identity. A convolution before it has a bias only for "instance" (where it is inert).
+    "affine_instance" is that of U-GAT-IT's TensorFlow code.
 
     Args:
-        norm: "batch", "instance" or "none".
+        norm: "batch", "instance", "affine_instance" or "none".
         channels: C of the input ``(N, C, H, W)``.
 
     Raises:
-        ValueError: if ``norm`` is none of the three names.
+        ValueError: if ``norm`` is none of these names.
 
     Examples:
         >>> norm_layer("batch", 8).affine, norm_layer("instance", 8).affine
@@ -28,6 +29,8 @@ def norm_layer(norm: Norm, channels: int) -> nn.Module:
         return nn.BatchNorm2d(channels)
     if norm == "instance":
         return nn.InstanceNorm2d(channels)
+    if norm == "affine_instance":
+        return nn.InstanceNorm2d(channels, affine=True)
     if norm == "none":
         return nn.Identity()
-    raise ValueError(f'norm must be "batch", "instance" or "none", got {norm!r}')
+    raise ValueError(f'norm must be "batch", "instance", "affine_instance" or "none", got {norm!r}')

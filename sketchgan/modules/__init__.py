@@ -4,5 +4,6 @@ from sketchgan.modules.base import GANModule
 from sketchgan.modules.cyclegan import CycleGAN
 from sketchgan.modules.loading import load
 from sketchgan.modules.pix2pix import Pix2Pix
+from sketchgan.modules.ugatit import UGATIT
 
-__all__ = ["CycleGAN", "GANModule", "Pix2Pix", "load"]
+__all__ = ["UGATIT", "CycleGAN", "GANModule", "Pix2Pix", "load"]

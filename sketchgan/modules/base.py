@@ -4,14 +4,14 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim import Optimizer
+from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from sketchgan.modules.building import build, class_path, find_class, is_plain
@@ -23,14 +23,13 @@ from sketchgan.modules.checkpoint import (
     record_of,
     settings_of,
 )
+from sketchgan.modules.finite import FiniteGuard, NonFiniteLossError
 from sketchgan.modules.strategy import refuse_plain_ddp, refuse_scaled_clipping, refuse_strategy, scales_gradients
 from sketchgan.modules.weights import SUFFIX, Absent, fill_up
 from sketchgan.ops import average_batch_norm, get_rng_state, pad_to_multiple, set_rng_state
 
 Batch = Mapping[str, Any]
 """``"A"`` and ``"B"``: images ``(N, C, H, W)`` in [-1, 1]; optional ``"A_label"``, ``"B_label"``, ``"A_path"``, …"""
-
-_NEVER = torch.iinfo(torch.int64).max
 
 
 class Stateful(Protocol):
@@ -39,10 +38,6 @@ class Stateful(Protocol):
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
-
-
-class NonFiniteLossError(RuntimeError):
-    """A loss or a weight became NaN or infinite."""
 
 
 class GANModule(LightningModule):
@@ -58,6 +53,8 @@ class GANModule(LightningModule):
         needs_pairs: the module wants A and B to show the same thing.
         needs_labels: the module wants class labels.
         generators: the generator of each direction that ``translate`` can do: "AtoB", "BtoA" or both.
+        lr_interval: what the learning-rate curves count, finished epochs or batches.
+        lr, betas, fused: of `adam`.
         batches_seen: batches trained on, over all epochs and resumes, the current one included. Lightning's
             ``global_step`` counts every optimizer's steps instead.
         stateful: objects (image pools, curricula) to save with the checkpoint, per process, by name.
@@ -69,6 +66,11 @@ class GANModule(LightningModule):
     needs_pairs: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = False
     generators: ClassVar[dict[str, str]] = {"AtoB": "generator"}
+    lr_interval: ClassVar[Literal["epoch", "iteration"]] = "epoch"
+
+    lr: float
+    betas: tuple[float, float]
+    fused: bool | None
 
     def __init__(self, **kwargs: Any) -> None:  # takes anything, so that loading through the base class works
         super().__init__()
@@ -80,7 +82,7 @@ class GANModule(LightningModule):
         self.data_settings: dict[str, Any] = {}
         self._injected: dict[str, str] = {}
         self._clip: float | None = None
-        self._first_bad: dict[tuple[str, ...], Tensor] = {}
+        self._guard = FiniteGuard()
         self._absent: dict[str, str] = {}
         self._resumed: dict[str, Any] | None = None
         self._loaded = False
@@ -110,18 +112,21 @@ class GANModule(LightningModule):
         self.manual_backward(total)
         self._clip = clip
         optimizer.step()
-        self._watch(losses, log_as)
+        self._guard.watch(losses, log_as, self.batches_seen)
         if self.is_logging_step:
-            self.check_finite()
+            self._guard.check()
             self.log(log_as, total.detach(), prog_bar=True)
             self.log_dict({f"{log_as}/{name}": loss.detach() for name, loss in losses.items()})
 
-    def fuses(self, wanted: bool | None) -> bool:
-        """Whether an optimizer runs as one kernel: as wanted, else unless gradients are scaled ("16-mixed").
+    def adam(self, *networks: nn.Module, weight_decay: float = 0.0) -> Adam:
+        """Adam over the trainable weights of networks, with the module's ``lr``, ``betas`` and ``fused``.
 
-        It would unscale them inside its step, after clipping, and after callbacks have looked at them.
+        By default it runs as one kernel unless gradients are scaled ("16-mixed"): it would unscale them inside its
+        step, after clipping, and after callbacks have looked at them.
         """
-        return not scales_gradients(self._trainer) if wanted is None else wanted
+        parameters = [p for network in networks for p in network.parameters() if p.requires_grad]
+        fused = not scales_gradients(self._trainer) if self.fused is None else self.fused
+        return Adam(parameters, self.lr, self.betas, weight_decay=weight_decay, fused=fused)
 
     def optimizers(self, use_pl_optimizer: bool = True) -> Any:
         """The optimizers of ``configure_optimizers``, always as a list."""
@@ -141,6 +146,8 @@ class GANModule(LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         self.batches_seen += 1
+        if self.lr_interval == "iteration":
+            self._catch_up(self.batches_seen - 1)
 
     # Learning rates: Lightning steps none in manual optimization.
 
@@ -148,16 +155,18 @@ class GANModule(LightningModule):
         for config in self.trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, ReduceLROnPlateau):
                 config.scheduler.step(self._monitored())
-        self._catch_up(self.current_epoch + 1)
+        if self.lr_interval == "epoch":
+            self._catch_up(self.current_epoch + 1)
 
-    def _catch_up(self, epoch: int) -> None:
+    def _catch_up(self, finished: int) -> None:
+        """Step the schedulers as often as epochs (or iterations) are finished."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # after a resume that is meant
             for config in self.trainer.lr_scheduler_configs:
                 if not isinstance(config.scheduler, ReduceLROnPlateau):
                     if config.scheduler.last_epoch < 0:
                         raise ValueError(f"the checkpoint is damaged: a scheduler at {config.scheduler.last_epoch}")
-                    while config.scheduler.last_epoch < epoch:
+                    while config.scheduler.last_epoch < finished:
                         config.scheduler.step()
 
     def _monitored(self) -> Tensor:
@@ -168,30 +177,6 @@ class GANModule(LightningModule):
                 f"there are {', '.join(sorted(logged)) or 'no logged values'} (the ImageMetrics callback logs more)"
             )
         return logged[self.lr_monitor]
-
-    # Guard against NaN: a flag on the device, read where a synchronisation costs nothing more.
-
-    def _watch(self, losses: Mapping[str, Tensor], log_as: str) -> None:
-        finite = torch.stack([loss.detach() for loss in losses.values()]).isfinite()
-        now = torch.where(finite, _NEVER, self.batches_seen)
-        names = tuple(f"{log_as}/{name}" for name in losses)
-        before = self._first_bad.get(names)
-        self._first_bad[names] = now if before is None else torch.minimum(now, before)
-
-    def check_finite(self) -> None:
-        """Raise if a loss has been NaN or infinite since the run began.
-
-        Raises:
-            NonFiniteLossError: naming the term and the batch.
-        """
-        for names, first_bad in self._first_bad.items():
-            for name, batch in zip(names, first_bad.tolist(), strict=True):
-                if batch != _NEVER:
-                    raise NonFiniteLossError(
-                        f"loss {name} became NaN or infinite at batch {batch}; the last checkpoint is from "
-                        "before it. Resume from there with a lower learning rate, clipping (clip_g, clip_d), or "
-                        'precision="bf16-mixed" instead of "16-mixed"'
-                    )
 
     # Fit begins
 
@@ -217,7 +202,7 @@ class GANModule(LightningModule):
 
     def on_train_start(self) -> None:
         refuse_plain_ddp(self.trainer)
-        self._first_bad = {}
+        self._guard = FiniteGuard()
         if self._resumed is not None:
             self.batches_seen = self._resumed["batches_seen"]
             states = self._resumed["per_rank"]
@@ -233,7 +218,8 @@ class GANModule(LightningModule):
                     "states and image pools start afresh"
                 )
             self._resumed = None
-        self._catch_up(self.current_epoch)
+        if self.lr_interval == "epoch":
+            self._catch_up(self.current_epoch)
         if self.planned_epochs is not None and self.planned_epochs != self.trainer.max_epochs:
             rank_zero_warn(
                 f"the learning rate is planned for {self.planned_epochs} epochs (n_epochs + n_epochs_decay), but "
@@ -243,7 +229,7 @@ class GANModule(LightningModule):
     # Checkpoints
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.check_finite()
+        self._guard.check()
         self._average_batch_norm()  # in place, and so in checkpoint["state_dict"] too
         for name, value in self.named_parameters():
             if not value.isfinite().all():
@@ -369,10 +355,11 @@ class GANModule(LightningModule):
         if all(padded[side] is images for side, images in sides.items()):
             return pictures
         cropped = {}
-        for name, images in pictures.items():
+        for full_name, images in pictures.items():
+            name = full_name.removeprefix("cam_")
             from_a = name == "fake_B" or (name.endswith("_A") and name != "fake_A")
             height, width = sides["A" if from_a else "B"].shape[-2:]
-            cropped[name] = images[..., :height, :width]
+            cropped[full_name] = images[..., :height, :width]
         return cropped
 
 

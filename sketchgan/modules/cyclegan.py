@@ -1,19 +1,18 @@
 """CycleGAN: image-to-image translation without pairs."""
 
-from itertools import chain
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from sketchgan.losses import AdversarialLoss, AdversarialMode, adversarial_loss
-from sketchgan.modules.base import Batch, GANModule, refuse_batch_norm
+from sketchgan.modules.base import Batch, refuse_batch_norm
+from sketchgan.modules.two_way import TwoWayModule
 from sketchgan.networks import PatchDiscriminator, ResnetGenerator
-from sketchgan.ops import ImagePool, LRPolicy, frozen, gradient_penalty, inference_policy, lr_scheduler
+from sketchgan.ops import ImagePool, LRPolicy, frozen, gradient_penalty, lr_scheduler
 
 
-class CycleGAN(GANModule):
+class CycleGAN(TwoWayModule):
     """Translate between two unpaired domains, so that there and back again is where one started.
 
     Zhu, Park, Isola and Efros: Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks,
@@ -51,8 +50,6 @@ class CycleGAN(GANModule):
     Raises:
         ValueError: for unknown names, and for "wgangp" with batch norm in a discriminator.
     """
-
-    generators: ClassVar = {"AtoB": "generator_ab", "BtoA": "generator_ba"}
 
     def __init__(
         self,
@@ -103,22 +100,6 @@ class CycleGAN(GANModule):
         self.clip_g = clip_g
         self.clip_d = clip_d
 
-    def forward(self, images: Tensor, direction: Literal["AtoB", "BtoA"] = "AtoB") -> Tensor:
-        """Translate images in one direction.
-
-        Args:
-            images: ``(N, C, H, W)`` in [-1, 1].
-            direction: "AtoB" or "BtoA".
-
-        Returns:
-            The translation in [-1, 1].
-        """
-        if direction not in ("AtoB", "BtoA"):
-            raise ValueError(f'direction must be "AtoB" or "BtoA", got {direction!r}')
-        generator = self.generator_ab if direction == "AtoB" else self.generator_ba
-        with inference_policy(generator):
-            return generator(images)
-
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         real_a, real_b = batch["A"], batch["B"]
         opt_g, opt_d = self.optimizers()
@@ -167,11 +148,9 @@ class CycleGAN(GANModule):
         return terms
 
     def configure_optimizers(self) -> Any:
-        generators = chain(self.generator_ab.parameters(), self.generator_ba.parameters())
-        discriminators = chain(self.discriminator_a.parameters(), self.discriminator_b.parameters())
         optimizers = [
-            Adam(parameters, self.lr, self.betas, fused=self.fuses(self.fused))
-            for parameters in (generators, discriminators)
+            self.adam(self.generator_ab, self.generator_ba),
+            self.adam(self.discriminator_a, self.discriminator_b),
         ]
         return optimizers, [lr_scheduler(optimizer, *self.lr_curve) for optimizer in optimizers]
 
@@ -182,12 +161,3 @@ class CycleGAN(GANModule):
             end, start = name[-1], "A" if name == "fake_B" else "B"
             pictures |= {f"real_{start}": batch[start], name: fake, f"rec_{start}": self(fake, f"{end}to{start}")}
         return pictures
-
-    def translate(self, batch: Batch) -> dict[str, Tensor]:
-        """Each domain that the batch has, translated to the other."""
-        fakes = {}
-        if "A" in batch and "AtoB" in self.directions:
-            fakes["fake_B"] = self(batch["A"], "AtoB")
-        if "B" in batch and "BtoA" in self.directions:
-            fakes["fake_A"] = self(batch["B"], "BtoA")
-        return fakes

@@ -6,7 +6,6 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from sketchgan.losses import AdversarialLoss, AdversarialMode, adversarial_loss
 from sketchgan.modules.base import Batch, GANModule, refuse_batch_norm
@@ -160,10 +159,7 @@ class Pix2Pix(GANModule):
         return torch.cat([a, b], dim=1) if self.conditional else b
 
     def configure_optimizers(self) -> Any:
-        optimizers = [
-            Adam(net.parameters(), self.lr, self.betas, fused=self.fuses(self.fused))
-            for net in (self.generator, self.discriminator)
-        ]
+        optimizers = [self.adam(self.generator), self.adam(self.discriminator)]
         return optimizers, [lr_scheduler(optimizer, *self.lr_curve) for optimizer in optimizers]
 
     def sample(self, batch: Batch) -> dict[str, Tensor]:

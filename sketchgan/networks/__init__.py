@@ -2,14 +2,21 @@
 
 from sketchgan.networks.openmoji_classifier import OpenMojiClassifier
 from sketchgan.networks.patch import PatchDiscriminator, PixelDiscriminator
+from sketchgan.networks.photo2cartoon import Photo2CartoonGenerator
 from sketchgan.networks.resnet import ResnetGenerator
+from sketchgan.networks.ugatit import Attended, Judged, UGATITDiscriminator, UGATITGenerator
 from sketchgan.networks.unet import EncoderDecoderGenerator, UNetGenerator
 
 __all__ = [
+    "Attended",
     "EncoderDecoderGenerator",
+    "Judged",
     "OpenMojiClassifier",
     "PatchDiscriminator",
+    "Photo2CartoonGenerator",
     "PixelDiscriminator",
     "ResnetGenerator",
+    "UGATITDiscriminator",
+    "UGATITGenerator",
     "UNetGenerator",
 ]

@@ -1,6 +1,6 @@
 """Weight initialisation of the pix2pix family (arXiv 1611.07004, appendix 6.2)."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -30,14 +30,16 @@ def init_weights(network: nn.Module, init: Init = "normal", gain: float = 0.02) 
         raise ValueError(f'init must be "normal", "xavier", "kaiming" or "orthogonal", got {init!r}')
     for module in network.modules():
         if isinstance(module, _ConvNd | nn.Linear):
+            weight: Any = getattr(module, "weight_orig", None)  # under spectral norm
+            weight = module.weight if weight is None else weight
             if init == "normal":
-                nn.init.normal_(module.weight, 0.0, gain)
+                nn.init.normal_(weight, 0.0, gain)
             elif init == "xavier":
-                nn.init.xavier_normal_(module.weight, gain)
+                nn.init.xavier_normal_(weight, gain)
             elif init == "kaiming":
-                nn.init.kaiming_normal_(module.weight, a=0, mode="fan_in")
+                nn.init.kaiming_normal_(weight, a=0, mode="fan_in")
             else:
-                nn.init.orthogonal_(module.weight, gain)
+                nn.init.orthogonal_(weight, gain)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, _BatchNorm) and module.affine:

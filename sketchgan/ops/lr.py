@@ -71,3 +71,30 @@ def lr_scheduler(
 
 def _one(k: int) -> float:
     return 1.0
+
+
+def linear_decay_by_iteration(k: int, n_iterations: int = 500_000, n_iterations_decay: int = 500_000) -> float:
+    """Constant for ``n_iterations``, then straight to zero, which the last iteration reaches (U-GAT-IT).
+
+    Args:
+        k: finished iterations.
+        n_iterations: iterations at the full rate.
+        n_iterations_decay: iterations of decay; 0 for none.
+
+    Examples:
+        >>> [linear_decay_by_iteration(k, n_iterations=2, n_iterations_decay=2) for k in range(5)]
+        [1.0, 1.0, 0.5, 0.0, 0.0]
+    """
+    return max(0.0, 1.0 - max(0, k + 1 - n_iterations) / n_iterations_decay) if n_iterations_decay else 1.0
+
+
+def lr_by_iteration(optimizer: Optimizer, n_iterations: int = 500_000, n_iterations_decay: int = 500_000) -> LambdaLR:
+    """The scheduler of `linear_decay_by_iteration`, to be stepped once per batch.
+
+    Raises:
+        ValueError: if a number is negative.
+    """
+    if min(n_iterations, n_iterations_decay) < 0:
+        raise ValueError(f"iterations must not be negative, got {n_iterations} and {n_iterations_decay}")
+    curve = partial(linear_decay_by_iteration, n_iterations=n_iterations, n_iterations_decay=n_iterations_decay)
+    return LambdaLR(optimizer, curve)

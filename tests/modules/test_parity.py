@@ -4,20 +4,23 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from golden_cases import Golden, assert_close, golden
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from training import quiet_trainer
 
-from sketchgan import CycleGAN, GANModule, Pix2Pix
-from sketchgan.convert.official import KeyMap, renamed
+from sketchgan import UGATIT, CycleGAN, GANModule, Photo2Cartoon, Pix2Pix
+from sketchgan.convert.official import KeyMap, recognise, renamed
 from sketchgan.convert.pix2pix_cyclegan import CYCLEGAN, PIX2PIX, patch_keys, resnet_keys, unet_keys
+from sketchgan.convert.ugatit import NETWORKS
+from sketchgan.convert.ugatit import UGATIT as UGATIT_NAMES
 from sketchgan.networks import PatchDiscriminator, ResnetGenerator, UNetGenerator
 
 
 def train(
     cls: type[GANModule],
-    start: Golden,
+    steps: list[dict[str, Tensor]],
     networks: dict[str, nn.Module],
     precision: str,
     setup: Any = None,
@@ -33,16 +36,24 @@ def train(
             losses[self.batches_seen - 1].update(recorded | {log_as: sum(recorded.values())})
             super().minimize(optimizer, terms, log_as, clip)
 
-    module = Recorder(**networks, lr_policy="constant", **settings)
+    module = Recorder(**networks, **settings)
     if setup:
         setup(module)
     for name, network in networks.items():
-        network.register_forward_hook(lambda m, i, out, name=name: outputs[name].append(out.detach().clone()))
+        network.register_forward_hook(lambda m, i, out, name=name: outputs[name].append(_picture(out).clone()))
     dtype = torch.float64 if precision == "64-true" else torch.float32
-    steps = [{side: start.tensors[f"in.step{k}.{side}"].to(dtype) for side in "AB"} for k in (1, 2, 3)]
+    steps = [{side: images.to(dtype) for side, images in step.items()} for step in steps]
     trainer = quiet_trainer(max_epochs=1, precision=precision)
     trainer.fit(module, DataLoader(steps, batch_size=None))
     return module, losses, outputs
+
+
+def _picture(output: Any) -> Tensor:
+    return (output if isinstance(output, Tensor) else output[0]).detach()
+
+
+def pictures(reference: Golden) -> list[dict[str, Tensor]]:
+    return [{side: reference.tensors[f"in.step{k}.{side}"] for side in "AB"} for k in (1, 2, 3)]
 
 
 def load(reference: Golden, names: dict[str, str], networks: dict[str, nn.Module], keys: dict[str, KeyMap]) -> None:
@@ -77,7 +88,7 @@ def test_pix2pix(precision, case, loss_atol, weight_atol):
     }
     keys = {"generator": unet_keys(5), "discriminator": patch_keys(3)}
     load(start, PIX2PIX, networks, keys)
-    module, losses, outputs = train(Pix2Pix, start, networks, precision)
+    module, losses, outputs = train(Pix2Pix, pictures(start), networks, precision, lr_policy="constant")
     for k, ours in enumerate(losses, 1):
         expected = reference.under(f"loss.step{k}")
         official = {
@@ -134,10 +145,11 @@ def test_cyclegan(start_case, case, precision, loss_atol, out_atol, weight_atol)
 
     module, losses, outputs = train(
         CycleGAN,
-        start,
+        pictures(start),
         networks,
         precision,
         replay,
+        lr_policy="constant",
         lambda_identity=settings["lambda_identity"],
         pool_size=settings["pool_size"],
     )
@@ -172,3 +184,88 @@ def test_cyclegan(start_case, case, precision, loss_atol, out_atol, weight_atol)
     assert next(draws, None) is None
     skip = () if precision == "64-true" else tuple(settings["noise_keys"])
     compare_weights(module, reference, CYCLEGAN, keys, weight_atol, skip)
+
+
+def load_six(reference: Golden) -> tuple[dict[str, nn.Module], dict[str, KeyMap]]:
+    networks, keys = {}, {}
+    for theirs, ours in UGATIT_NAMES.items():
+        found = recognise(reference.under(f"state.{theirs}"), NETWORKS)
+        networks[ours] = found.build()
+        keys[ours] = found.official.keys(networks[ours])
+    return networks, keys
+
+
+def six_pictures(reference: Golden) -> list[dict[str, Tensor]]:
+    """Normalised in float32, as the golden page says."""
+    sides = {side: reference.tensors[f"in.real_{side}_u8"].float() for side in "AB"}
+    return [{side: (images[k] / 255 - 0.5) / 0.5 for side, images in sides.items()} for k in range(3)]
+
+
+def official_losses(ours: dict[str, Tensor], weights: dict[str, float]) -> dict[str, Tensor]:
+    """Of U-GAT-IT, under the official names: parts without their weights, and totals with them."""
+    official = {"Discriminator_loss": ours["d"], "Generator_loss": ours["g"]}
+    for domain in "AB":
+        d, g = torch.zeros(()), torch.zeros(())
+        for where, name in (("G", f"global_{domain.lower()}"), ("L", f"local_{domain.lower()}")):
+            for cam, infix in (("", ""), ("_cam", "cam_")):
+                parts = ours[f"d/real_{infix}{name}"] + ours[f"d/fake_{infix}{name}"], ours[f"g/gan_{infix}{name}"]
+                d, g = d + parts[0], g + parts[1]
+                official[f"D_ad{cam}_loss_{where}{domain}"] = parts[0] / weights["adv"]
+                official[f"G_ad{cam}_loss_{where}{domain}"] = parts[1] / weights["adv"]
+        official[f"D_loss_{domain}"] = d
+        terms = {"recon": "cycle", "identity": "identity", "cam": "cam"} | ({"id": "face"} if "face" in weights else {})
+        for theirs, mine in terms.items():
+            g = g + ours[f"g/{mine}_{domain.lower()}"]
+            official[f"G_{theirs}_loss_{domain}"] = ours[f"g/{mine}_{domain.lower()}"] / weights[mine]
+        official[f"G_loss_{domain}"] = g
+    return official
+
+
+class StandInFace(nn.Module):
+    """The small face network of the golden case."""
+
+    def __init__(self, state: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 6, 8, stride=8)
+        self.conv2 = nn.Conv2d(6, 8, 7, stride=7)
+        self.linear = nn.Linear(32, 16, bias=False)
+        self.load_state_dict(state)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.normalize(self.linear(self.conv2(self.conv1(x).tanh()).flatten(1)))
+
+
+@pytest.mark.parametrize(
+    ("name", "loss_rtol"), [("ugatit_train_light", 1e-9), ("ugatit_train_full", 1e-9), ("photo2cartoon_train", 1e-8)]
+)
+def test_ugatit(name, loss_rtol):
+    reference = golden(name)
+    case = reference.case
+    networks, keys = load_six(reference)
+    settings: dict[str, Any] = {"lambda_gan": case["adv_weight"]}
+    settings |= {f"lambda_{weight}": case[f"{weight}_weight"] for weight in ("cycle", "identity", "cam")}
+    cls: type[GANModule] = UGATIT
+    if name == "photo2cartoon_train":
+        cls = Photo2Cartoon
+        settings |= {"lambda_face": case["faceid_weight"], "rho_clip": case["rho_clipper"], "w_clip": case["w_clipper"]}
+        settings["face_network"] = StandInFace(reference.under("state.face"))
+    settings |= {"lr": case["lr"], "weight_decay": case["weight_decay"]}
+    settings |= {"n_iterations": case["iteration"] // 2, "n_iterations_decay": case["iteration"] // 2}
+    module, losses, outputs = train(cls, six_pictures(reference), networks, "64-true", **settings)
+
+    weights = {name.removeprefix("lambda_").replace("gan", "adv"): w for name, w in settings.items() if "lambda" in name}
+    for k, ours in enumerate(losses, 1):
+        expected = reference.under(f"loss.step{k}")
+        official = official_losses(ours, weights)
+        assert official.keys() == expected.keys()
+        for key, value in expected.items():
+            assert_close(official[key], value, loss_rtol * value.abs().item(), f"step {k} {key}")
+    for key, ours in (("fake_A2B", "generator_ab"), ("fake_B2A", "generator_ba")):
+        if f"out.step1.{key}" in reference.tensors:
+            assert_close(outputs[ours][0][:1], reference.tensors[f"out.step1.{key}"], 1e-6, key)
+    for theirs, ours in UGATIT_NAMES.items():
+        state = getattr(module, ours).state_dict()
+        after = renamed(reference.under(f"after.{theirs}"), keys[ours])
+        assert after.keys() == state.keys()
+        for key, expected in after.items():
+            assert_close(state[key], expected, 1e-7, f"{ours}.{key}")

@@ -1,0 +1,104 @@
+"""Spectral normalisation (Miyato et al., ICLR 2018, arXiv 1802.05957) that can take several passes at once."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_EPS = 1e-12
+
+
+class _SpectralNorm(nn.Module):
+    """What both layers share: ``weight_orig`` and the vectors of the power iteration, named as torch names them.
+
+    One iteration per pass in training mode, none in evaluation, in the order of ``torch.nn.utils.spectral_norm`` (that
+    of ``torch.nn.utils.parametrizations`` differs, and so do its results).
+    """
+
+    weight_orig: nn.Parameter
+    weight_u: Tensor
+    weight_v: Tensor
+
+    def _move_weight(self) -> None:
+        weight = self._parameters.pop("weight")
+        assert weight is not None
+        self.weight_orig = weight
+        for name, size in (("weight_u", len(weight)), ("weight_v", weight[0].numel())):
+            self.register_buffer(name, F.normalize(torch.randn(size), dim=0, eps=_EPS))
+
+    def normalised_weight(self) -> Tensor:
+        """The weight divided by its largest singular value as last estimated."""
+        with torch.autocast(self.weight_orig.device.type, enabled=False):
+            return self.weight_orig / torch.dot(self.weight_u, torch.mv(self.weight_orig.flatten(1), self.weight_v))
+
+    def _sigmas(self, passes: int) -> Tensor:
+        """Largest singular value as estimated in each of several passes, one after the other: ``(passes,)``."""
+        matrix = self.weight_orig.flatten(1)
+        with torch.autocast(matrix.device.type, enabled=False):
+            u, v = self.weight_u, self.weight_v
+            sigmas = []
+            for _ in range(passes):
+                if self.training:
+                    with torch.no_grad():
+                        v = F.normalize(torch.mv(matrix.t(), u), dim=0, eps=_EPS)
+                        u = F.normalize(torch.mv(matrix, v), dim=0, eps=_EPS)
+                sigmas.append(torch.dot(u, torch.mv(matrix, v)))
+            if self.training:
+                with torch.no_grad():
+                    self.weight_u.copy_(u)
+                    self.weight_v.copy_(v)
+        return torch.stack(sigmas)
+
+    def _divided(self, y: Tensor, sigmas: Tensor, bias: Tensor | None) -> Tensor:
+        """What a layer with ``weight_orig`` made, as if every pass had divided the weight by its own sigma."""
+        if len(y) % len(sigmas):
+            raise ValueError(f"a batch of {len(y)} cannot be cut into {len(sigmas)} passes of equal size")
+        # float32 until here: a quotient of half-precision numbers loses more than the weight would.
+        factors = sigmas.reciprocal().repeat_interleave(len(y) // len(sigmas))
+        y = y * factors.view(-1, *[1] * (y.dim() - 1)).to(y.dtype)
+        return y if bias is None else y + bias.view(-1, *[1] * (y.dim() - 2)).to(y.dtype)
+
+
+class SpectralNormConv2d(nn.Conv2d, _SpectralNorm):
+    """Convolution whose weight is divided by its largest singular value.
+
+    Takes the arguments of ``torch.nn.Conv2d``.
+
+    Shapes: ``(N, in_channels, H, W)`` → ``(N, out_channels, H', W')``. With ``passes`` above 1 the batch is that many
+    passes in a row, each with its own step of the power iteration, computed together.
+
+    Examples:
+        >>> layer = SpectralNormConv2d(3, 4, kernel_size=4, stride=2)
+        >>> sorted(layer.state_dict()), layer(torch.zeros(2, 3, 8, 8), passes=2).shape
+        (['bias', 'weight_orig', 'weight_u', 'weight_v'], torch.Size([2, 4, 3, 3]))
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._move_weight()
+
+    def forward(self, input: Tensor, passes: int = 1) -> Tensor:
+        sigmas = self._sigmas(passes)
+        if passes == 1:
+            return self._conv_forward(input, self.weight_orig / sigmas, self.bias)
+        return self._divided(self._conv_forward(input, self.weight_orig, None), sigmas, self.bias)
+
+
+class SpectralNormLinear(nn.Linear, _SpectralNorm):
+    """Linear map whose weight is divided by its largest singular value; see `SpectralNormConv2d`.
+
+    Takes the arguments of ``torch.nn.Linear``.
+
+    Shapes: ``(N, in_features)`` → ``(N, out_features)``.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._move_weight()
+
+    def forward(self, input: Tensor, passes: int = 1) -> Tensor:
+        sigmas = self._sigmas(passes)
+        if passes == 1:
+            return F.linear(input, self.weight_orig / sigmas, self.bias)
+        return self._divided(F.linear(input, self.weight_orig), sigmas, self.bias)
