@@ -9,8 +9,14 @@ from torch import nn
 
 from benchmarks import plain_ugatit
 from benchmarks.plain import Step, cyclegan_step, pix2pix_step
-from sketchgan import CycleGAN, GANModule, Pix2Pix
-from sketchgan.networks import PatchDiscriminator, ResnetGenerator, UNetGenerator
+from sketchgan import UGATIT, CycleGAN, GANModule, Pix2Pix
+from sketchgan.networks import (
+    PatchDiscriminator,
+    ResnetGenerator,
+    UGATITDiscriminator,
+    UGATITGenerator,
+    UNetGenerator,
+)
 
 
 @dataclass(frozen=True)
@@ -56,11 +62,8 @@ def cyclegan(side: int, width: int, fused: bool) -> CycleGAN:
     return CycleGAN(*generators, *discriminators, fused=fused, lr_policy="constant")
 
 
-def ugatit(side: int, width: int, fused: bool) -> GANModule:
+def ugatit(side: int, width: int, fused: bool) -> UGATIT:
     """The light version; its global discriminators want 96 px."""
-    from sketchgan import UGATIT
-    from sketchgan.networks import UGATITDiscriminator, UGATITGenerator
-
     networks: dict[str, nn.Module] = {}
     for domain, direction in (("a", "ba"), ("b", "ab")):
         networks[f"generator_{direction}"] = UGATITGenerator(ngf=width, n_blocks=4, light=True)
