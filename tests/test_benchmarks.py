@@ -14,6 +14,9 @@ from torch import nn
 from torch.testing import assert_close
 from training import quiet_trainer
 
+from sketchgan.convert.official import renamed
+from sketchgan.convert.ugatit import UGATIT, ugatit_discriminator_keys, ugatit_generator_keys
+
 TINY = [Job("Pix2Pix", 32, 2, width=4), Job("CycleGAN", 32, 2, width=4)]
 
 
@@ -43,6 +46,27 @@ def test_the_plain_loop_is_the_same_training(job):
     assert_close(plain.state_dict(), ours.state_dict(), rtol=0, atol=0)
     weights = [name for name, _ in plain.named_parameters() if name.endswith("weight")]
     assert not any(torch.equal(before[name], plain.state_dict()[name]) for name in weights)
+
+
+def test_the_official_loop_of_ugatit_is_the_same_training():
+    job = Job("UGATIT", 96, 2, width=2)
+    official_nets, official_step = PAPERS["UGATIT"].official
+    nets, ours = official_nets(96, 2), job.module()
+    for name, parameter in nets.named_parameters():
+        if name.endswith("rho"):
+            nn.init.uniform_(parameter, -0.5, 1.5)  # to be clamped
+    keys = {name: ugatit_discriminator_keys(7 if name.startswith("global") else 5) for name in UGATIT.values()}
+    keys |= {f"generator_{way}": ugatit_generator_keys(4) for way in ("ab", "ba")}
+    for theirs, name in UGATIT.items():
+        getattr(ours, name).load_state_dict(renamed(nets[theirs].state_dict(), keys[name]))
+    batches = [{side: pictures.double() for side, pictures in job.batch().items()} for _ in range(2)]
+    step = official_step(nets.double())
+    for batch in batches:
+        step(batch)
+    quiet_trainer(max_epochs=1, precision="64-true").fit(ours, iter(batches))
+    for theirs, name in UGATIT.items():
+        expected = renamed(nets[theirs].state_dict(), keys[name])
+        assert_close(getattr(ours, name).state_dict(), expected, rtol=0, atol=1e-9)
 
 
 def forward_flops(network, size):

@@ -115,6 +115,18 @@ def test_three_iterations(name, rtol):
         assert_close(nets.state_dict()[key], value, 1e-7, key)
 
 
+def test_rho_is_clamped():
+    nets = ugatit(2, 2, 96, light=True)
+    rhos = [parameter for name, parameter in nets.named_parameters() if name.endswith("rho")]
+    assert len(rhos) == 20
+    for rho in rhos:
+        nn.init.constant_(rho.data[:, ::2], -0.5)
+        nn.init.constant_(rho.data[:, 1::2], 1.5)
+    iteration(nets)(*torch.rand(2, 1, 3, 96, 96))
+    for rho in rhos:
+        assert set(rho.flatten().tolist()) == {0.0, 1.0}
+
+
 def test_published_shapes():
     for paper, build, width in (("ugatit", ugatit, 64), ("photo2cartoon", photo2cartoon, 32)):
         published = golden_json(f"{paper}_keys")
