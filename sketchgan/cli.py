@@ -309,7 +309,7 @@ def _faces(args: list[str]) -> None:
 def _recipes(args: list[str]) -> None:
     """``sketchgan recipes``."""
     for name, path in recipes().items():
-        print(f"{name:24}{describe(path)}")
+        print(f"{name:28}{describe(path)}")
 
 
 def main(args: list[str] | None = None) -> None:
