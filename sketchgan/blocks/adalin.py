@@ -87,7 +87,7 @@ class AdaLIN(nn.Module):
 
     Args:
         channels: C of the input.
-        rho: where the learned share of instance norm begins (0.9 in the official PyTorch code, 1 in the paper).
+        rho: where the learned share of instance norm begins (0.9 in the official PyTorch code, 1 in TensorFlow's).
         learn_rho: False keeps it there: 1 makes this AdaIN (Huang and Belongie, 2017, arXiv 1703.06868).
         unbiased: see `layer_instance_norm`.
         smoothing: taken off ``rho`` and the result clipped to [0, 1] in every pass; 0.1 in the TensorFlow code.

@@ -18,8 +18,8 @@ class CAM(nn.Module):
         activation: after the convolution; ReLU in generators, LeakyReLU(0.2) in discriminators.
         bias: of the classifiers, in the logits alone (photo2cartoon).
         spectral_norm: on the classifiers; attention takes their raw weights all the same, as the official code does.
-        shared: one classifier with a bias for both, whose normalised weight plus bias is the attention (the paper's
-            equation and the TensorFlow code; the PyTorch code has two).
+        shared: one classifier with a bias for both, whose weight (under spectral norm the normalised one) plus bias is
+            the attention, as in the TensorFlow code; the PyTorch code has two.
 
     Shapes: ``(N, C, H, W)`` → the attended map ``(N, C, H, W)`` and logits ``(N, 2)``.
     """

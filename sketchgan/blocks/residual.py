@@ -13,7 +13,7 @@ class ResidualBlock(nn.Module):
 
     Args:
         channels: C of the input and the output.
-        norm: "batch", "instance" or "none".
+        norm: "batch", "instance", "affine_instance" or "none"; see `norm_layer`.
         padding: "reflect" (default), "replicate" or "zero".
         dropout: probability between the two convolutions; 0 for none.
         bias: of the convolutions; by default with instance norm alone, where the official pix2pix code has it (inert).

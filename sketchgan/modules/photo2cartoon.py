@@ -43,7 +43,7 @@ class Photo2Cartoon(UGATIT):
         clip_g: largest gradient norm of both generators together; none by default.
         clip_d: largest gradient norm of all discriminators together; none by default.
 
-    Shapes: A and B ``(N, 3, H, W)`` in [-1, 1], sides multiples of 16.
+    Shapes: A and B ``(N, 3, H, W)`` in [-1, 1], sides multiples of 16, from 96 px on with the default discriminators.
 
     Raises:
         ValueError: for unknown names, and for a loss with gradient penalty.

@@ -39,8 +39,8 @@ class UGATIT(TwoWayModule):
         lambda_cycle: weight of the cycle terms.
         lambda_identity: weight of the identity terms: a generator that is shown an image of its own target domain
             should return it.
-        lambda_cam: weight of the generators' auxiliary classifiers; logged with it, as all weights are, their two terms
-            start near 1400 each.
+        lambda_cam: weight of the generators' auxiliary classifiers. Terms are logged with their weights, so their two
+            start in the thousands (a classifier that knows nothing costs 1386).
         rho_clip: upper limit of the generators' shares of instance norm, which stay between 0 and this.
         lr: learning rate of both Adam optimizers.
         betas: Adam's coefficients.
@@ -51,7 +51,7 @@ class UGATIT(TwoWayModule):
         clip_g: largest gradient norm of both generators together; none by default.
         clip_d: largest gradient norm of all discriminators together; none by default.
 
-    Shapes: A and B ``(N, C, H, W)`` in [-1, 1], sides multiples of 4.
+    Shapes: A and B ``(N, C, H, W)`` in [-1, 1], sides multiples of 4, from 96 px on with the default discriminators.
 
     Raises:
         ValueError: for unknown names, and for a loss with gradient penalty.

@@ -1,7 +1,7 @@
-"""Learning-rate curves of the official pix2pix and CycleGAN code, as factors of the epoch.
+"""Learning-rate curves of the official code, as factors: of pix2pix and CycleGAN by epochs, of U-GAT-IT by iterations.
 
-Every function takes the number of finished epochs ``k`` (0 during the first). The off-by-ones are the official ones and
-part of the published numbers.
+Every curve takes the number of finished epochs, or iterations, ``k`` (0 during the first). The off-by-ones are the
+official ones and part of the published numbers.
 """
 
 import math
