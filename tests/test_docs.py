@@ -20,16 +20,29 @@ from PIL import Image
 
 import sketchgan
 import sketchgan.cli
-from sketchgan import CycleGAN, Pix2Pix
+from sketchgan import UGATIT, CycleGAN, Photo2Cartoon, Pix2Pix
 from sketchgan.convert import to_official
 from sketchgan.data import OpenMoji, PairedFolders
-from sketchgan.networks import MobileFaceNet, PatchDiscriminator, ResnetGenerator, UNetGenerator
+from sketchgan.networks import (
+    MobileFaceNet,
+    PatchDiscriminator,
+    Photo2CartoonGenerator,
+    ResnetGenerator,
+    UGATITDiscriminator,
+    UGATITGenerator,
+    UNetGenerator,
+)
 from sketchgan.recipes import describe, recipes
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(str(path.relative_to(ROOT)) for path in DOCS.rglob("*.md"))
-PAPERS = ["docs/papers/cyclegan.md", "docs/papers/pix2pix.md"]
+PAPERS = {
+    "docs/papers/cyclegan.md": CycleGAN,
+    "docs/papers/photo2cartoon.md": Photo2Cartoon,
+    "docs/papers/pix2pix.md": Pix2Pix,
+    "docs/papers/ugatit.md": UGATIT,
+}
 PACKAGES = ["", ".blocks", ".callbacks", ".convert", ".data", ".losses", ".metrics", ".modules", ".networks", ".ops"]
 BESIDE = ("convert", "faces", "pairs", "recipes", "translate")  # the commands that are no part of the LightningCLI
 OTHER_PROGRAMS = {".", "pip", "pytest", "python", "tensorboard"}
@@ -73,6 +86,18 @@ def small_resnet(*args: Any, **kwargs: Any) -> ResnetGenerator:
     return ResnetGenerator(*args, **(kwargs | {"ngf": 2, "n_blocks": 1}))
 
 
+def small_ugatit(*args: Any, **kwargs: Any) -> UGATITGenerator:
+    return UGATITGenerator(*args, **(kwargs | {"ngf": 2, "n_blocks": 1}))
+
+
+def small_cartoonist(*args: Any, **kwargs: Any) -> Photo2CartoonGenerator:
+    return Photo2CartoonGenerator(*args, **(kwargs | {"ngf": 4}))
+
+
+def small_attentive_judge(*args: Any, **kwargs: Any) -> UGATITDiscriminator:
+    return UGATITDiscriminator(*args, **({"n_layers": 3} | kwargs | {"ndf": 2}))
+
+
 class QuickTrainer(Trainer):
     """A page's Trainer, for a batch on the CPU."""
 
@@ -96,6 +121,10 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("sketchgan.modules.pix2pix.PatchDiscriminator", small_judge)
     patch.setattr("sketchgan.modules.cyclegan.ResnetGenerator", small_resnet)
     patch.setattr("sketchgan.modules.cyclegan.PatchDiscriminator", small_judge)
+    patch.setattr("sketchgan.modules.ugatit.UGATITGenerator", small_ugatit)
+    patch.setattr("sketchgan.modules.ugatit.UGATITDiscriminator", small_attentive_judge)
+    patch.setattr("sketchgan.modules.photo2cartoon.Photo2CartoonGenerator", small_cartoonist)
+    patch.setattr("sketchgan.modules.photo2cartoon.UGATITDiscriminator", small_attentive_judge)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +145,7 @@ def files(tmp_path_factory) -> Path:
         for name, model in (
             ("last.ckpt", Pix2Pix()),
             ("swapped.ckpt", Pix2Pix(generator=small_resnet())),
-            ("cyclegan.ckpt", CycleGAN()),
+            ("photo2cartoon.ckpt", Photo2Cartoon(lambda_face=0)),
         ):
             quick = {"limit_train_batches": 1, "limit_val_batches": 0, "max_epochs": 1}
             trainer = Trainer(
@@ -125,7 +154,7 @@ def files(tmp_path_factory) -> Path:
             data = {
                 "last.ckpt": PairedFolders(folder / "pictures"),
                 "swapped.ckpt": OpenMoji(image_size=32, batch_size=2),
-                "cyclegan.ckpt": OpenMoji(image_size=32, batch_size=2, paired=False),
+                "photo2cartoon.ckpt": OpenMoji(image_size=96, batch_size=2, paired=False),
             }
             trainer.fit(model, data[name])
             trainer.save_checkpoint(folder / name)
@@ -161,6 +190,9 @@ def test_examples_run(page, here, monkeypatch):
         ("UNetGenerator", small_unet),
         ("ResnetGenerator", small_resnet),
         ("PatchDiscriminator", small_judge),
+        ("UGATITGenerator", small_ugatit),
+        ("UGATITDiscriminator", small_attentive_judge),
+        ("Photo2CartoonGenerator", small_cartoonist),
     ):
         monkeypatch.setattr(f"sketchgan.networks.{name}", small)
     monkeypatch.setattr(lightning, "Trainer", QuickTrainer)
@@ -310,7 +342,7 @@ FLAGS = [(page, row) for page in PAPERS for row in rows(page, "setting")]
 
 @pytest.mark.parametrize(("page", "row"), FLAGS, ids=lambda value: value[0] if isinstance(value, list) else value)
 def test_flags_and_defaults_are_those_of_the_code(page, row):
-    setting, _, _, default, flag = row
+    setting, *_, default, flag = row  # between them the paper, where there is one, and the official code
     named = re.findall(r"`(\w+)\.(\w+)`", flag)
     if not named:
         assert flag == "–" or flag.startswith(("override", "see")), f"{setting}: {flag}"
@@ -323,8 +355,8 @@ def test_flags_and_defaults_are_those_of_the_code(page, row):
 
 @pytest.mark.parametrize("page", PAPERS)
 def test_tables_of_settings_are_complete(page):
-    paper = {"docs/papers/pix2pix.md": Pix2Pix, "docs/papers/cyclegan.md": CycleGAN}[page]
-    named = set(re.findall(rf"`{paper.__name__}\.(\w+)`", " ".join(row[4] for p, row in FLAGS if p == page)))
+    paper = PAPERS[page]
+    named = set(re.findall(rf"`{paper.__name__}\.(\w+)`", " ".join(row[-1] for p, row in FLAGS if p == page)))
     assert named == set(inspect.signature(paper).parameters)
 
 
@@ -365,7 +397,7 @@ def test_the_command_line_is_printed_as_it_is(capsys):
     texts = blocks("docs/api/command-line.md", "text")
     sketchgan.cli.main([])
     assert capsys.readouterr().out.strip() == texts[0].strip()
-    assert texts[1].splitlines() == [f"{name:24}{describe(path)}" for name, path in recipes().items()]
+    assert texts[1].splitlines() == [f"{name:28}{describe(path)}" for name, path in recipes().items()]
 
 
 def test_the_options_of_convert_are_all_named(monkeypatch):
@@ -380,9 +412,9 @@ def test_the_options_of_convert_are_all_named(monkeypatch):
 
 
 def test_every_recipe_is_on_its_papers_page():
-    text = "".join((ROOT / page).read_text() for page in PAPERS)
-    listed = re.findall(r"^\| `((?:pix2pix|cyclegan)-\w+)` \|", text, re.MULTILINE)
-    assert set(listed) == set(recipes())
+    listed = [(page, row[0].strip("`")) for page in PAPERS for row in rows(page, "recipe")]
+    assert {name for _, name in listed} == set(recipes())
+    assert all(name.split("-")[0] == Path(page).stem for page, name in listed)
 
 
 # Pictures and pages
