@@ -171,8 +171,8 @@ class SoftAdaLIN(nn.Module):
         self.style_beta = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor, content: Tensor, style: Tensor) -> Tensor:
-        gamma = torch.lerp(self.style_gamma(style), self.content_gamma(content), self.w_gamma)
-        beta = torch.lerp(self.style_beta(style), self.content_beta(content), self.w_beta)
+        gamma = (1 - self.w_gamma) * self.style_gamma(style) + self.w_gamma * self.content_gamma(content)
+        beta = (1 - self.w_beta) * self.style_beta(style) + self.w_beta * self.content_beta(content)
         return self.norm(x, gamma, beta)
 
 

@@ -36,6 +36,7 @@ class Photo2CartoonGenerator(nn.Module):
     """
 
     size_multiple = 16  # of sides that come out as they went in
+    smallest_size = 32  # of a side
     per_sample = True  # no sample depends on the batch around it
 
     def __init__(

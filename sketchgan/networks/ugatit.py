@@ -1,5 +1,6 @@
 """The networks of U-GAT-IT (Kim et al., ICLR 2020, arXiv 1907.10830)."""
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -203,7 +204,7 @@ def decoder_norm(norm: DecoderNorm, channels: int, rules: Rules, adaptive: bool)
         ValueError: for an unknown name.
     """
     if norm == "group":
-        return nn.GroupNorm(min(32, channels), channels)
+        return nn.GroupNorm(math.gcd(32, channels), channels)
     if norm == "adalin" and adaptive:
         return AdaLIN(channels, rules.rho, unbiased=rules.unbiased, smoothing=rules.smoothing)
     if norm == "adalin":
