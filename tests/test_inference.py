@@ -239,7 +239,13 @@ def test_channels_and_value_range_travel_too():
     run(["fit", "--config", "deep.yaml"]).trainer.save_checkpoint("deep.ckpt")
     stored = torch.load("deep.ckpt", weights_only=True)["PairedFolders"]
     assert stored == {
-        "preprocess": {"mode": "resize_and_crop", "load_size": 16, "crop_size": 16, "flip": False},
+        "preprocess": {
+            "mode": "resize_and_crop",
+            "load_size": 16,
+            "crop_size": 16,
+            "flip": False,
+            "resample": "bicubic",
+        },
         "channels_a": 1,
         "channels_b": 1,
         "value_range": (0, 4095),

@@ -13,7 +13,7 @@ from sketchgan.data.base import Split, TranslationData
 from sketchgan.data.index import NameIndex, match, scan
 from sketchgan.data.pictures import MAX_PIXELS, PictureError, ValueRange, read_picture
 from sketchgan.data.source import OnBadImage, PictureSet, SidesOf, Source, class_of, doubled_names, leave_out_bad
-from sketchgan.data.transforms import Preprocess, PreprocessMode
+from sketchgan.data.transforms import Preprocess, PreprocessMode, Resample
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 _OTHER_NAMES = (*SPLITS, "training", "valid", "validation", "testing")  # in any case, "Train" for one
@@ -33,6 +33,7 @@ class Folders(TranslationData):
         load_size: side or width after resizing, in pixels.
         crop_size: side of the crop.
         flip: mirror half of the training samples.
+        resample: filter of the resizing, "bicubic" or "bilinear".
         eval_preprocess: another mode for evaluation, for instance "scale_width" for whole pictures.
         direction: "BtoA" swaps the two domains.
         channels_a: of A as the module sees it; 1 converts colour to grey.
@@ -65,6 +66,7 @@ class Folders(TranslationData):
         load_size: int = 286,
         crop_size: int = 256,
         flip: bool = True,
+        resample: Resample = "bicubic",
         eval_preprocess: PreprocessMode | None = None,
         direction: Literal["AtoB", "BtoA"] = "AtoB",
         channels_a: int = 3,
@@ -82,7 +84,7 @@ class Folders(TranslationData):
     ) -> None:
         super().__init__(batch_size, eval_batch_size, num_workers, seed)
         self.root = Path(root)
-        self.preprocess = Preprocess(preprocess, load_size, crop_size, flip)
+        self.preprocess = Preprocess(preprocess, load_size, crop_size, flip, resample)
         self.eval_preprocess = self.preprocess.for_evaluation(eval_preprocess)
         if direction not in ("AtoB", "BtoA"):
             raise ValueError(f'direction must be "AtoB" or "BtoA", got {direction!r}')

@@ -13,6 +13,7 @@ Picture = Image.Image | Tensor
 """A Pillow picture of 8 bits, or a float tensor ``(C, H, W)`` in [0, 1] for everything that Pillow cannot hold."""
 
 PreprocessMode = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none", "native"]
+Resample = Literal["bicubic", "bilinear"]
 
 
 class Draw(NamedTuple):
@@ -62,7 +63,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Preprocess:
-    """The preprocessing of the official pix2pix and CycleGAN code, all modes, and one that leaves the size alone.
+    """The preprocessing of the official pix2pix, CycleGAN and U-GAT-IT code, and one that leaves the size alone.
 
     - ``resize_and_crop``: resize to ``load_size`` x ``load_size``, crop ``crop_size`` x ``crop_size``;
     - ``crop``: crop the picture as it is;
@@ -71,16 +72,19 @@ class Preprocess:
     - ``none``: round both sides to multiples of four;
     - ``native``: keep the size, which the official code does not have.
 
-    Resizing is bicubic with antialiasing (Pillow's, to the bit, for 8-bit pictures).
+    Resizing is antialiased (Pillow's, to the bit, for 8-bit pictures). U-GAT-IT and photo2cartoon take
+    ``resize_and_crop`` with the bilinear filter, from 30 pixels more than the crop. They mirror before they resize and
+    crop, which gives the same pictures: resizing treats left and right alike, and crops are as likely on both sides.
 
     Args:
         mode: one of these.
         load_size: side or width after resizing, in pixels.
         crop_size: side of the crop.
         flip: mirror left to right with probability one half.
+        resample: filter of the resizing, "bicubic" or "bilinear".
 
     Raises:
-        ValueError: for an unknown mode, or sizes that do not fit each other.
+        ValueError: for an unknown mode or filter, or sizes that do not fit each other.
 
     Examples:
         >>> preprocess = Preprocess("resize_and_crop", load_size=36, crop_size=32)
@@ -96,10 +100,13 @@ class Preprocess:
     load_size: int = 286
     crop_size: int = 256
     flip: bool = True
+    resample: Resample = "bicubic"
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(PreprocessMode):
             raise ValueError(f"preprocess must be one of {', '.join(get_args(PreprocessMode))}, got {self.mode!r}")
+        if self.resample not in get_args(Resample):
+            raise ValueError(f"resample must be one of {', '.join(get_args(Resample))}, got {self.resample!r}")
         if self.load_size < 1 or self.crop_size < 1:
             raise ValueError(f"sizes must be positive, got load_size {self.load_size}, crop_size {self.crop_size}")
         if self.mode in ("resize_and_crop", "scale_width_and_crop") and self.load_size < self.crop_size:
@@ -146,7 +153,7 @@ class Preprocess:
         """
         width, height = self.scaled_size(size_of(picture))
         if (width, height) != size_of(picture):
-            picture = _resize(picture, (width, height))
+            picture = _resize(picture, (width, height), F.InterpolationMode(self.resample))
         if self.crops:
             side = self.crop_size
             left, top = ((width - side) // 2, (height - side) // 2) if draw is None else (draw.left, draw.top)
@@ -186,8 +193,8 @@ def size_of(picture: Picture) -> tuple[int, int]:
     return picture.size if isinstance(picture, Image.Image) else (picture.shape[-1], picture.shape[-2])
 
 
-def _resize(picture: Picture, size: tuple[int, int]) -> Picture:
-    resized = F.resize(picture, [size[1], size[0]], interpolation=F.InterpolationMode.BICUBIC, antialias=True)
+def _resize(picture: Picture, size: tuple[int, int], resample: F.InterpolationMode) -> Picture:
+    resized = F.resize(picture, [size[1], size[0]], interpolation=resample, antialias=True)
     return resized if isinstance(resized, Image.Image) else resized.clamp_(0, 1)  # bicubic overshoots
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sketchgan.data import PairedFolders, PictureError, PictureFiles, UnpairedFolders, combine_pairs
+from sketchgan.data import PairedFolders, PictureError, PictureFiles, Preprocess, UnpairedFolders, combine_pairs
 from sketchgan.data.index import NameIndex, scan
 
 SMALL = {"load_size": 18, "crop_size": 16}
@@ -136,6 +136,44 @@ def test_a_fraction_of_train_becomes_val_and_val_serves_as_test(tmp_path):
     unpaired = UnpairedFolders(tmp_path, val_fraction=0.1, **SMALL)
     assert [len(source) for _, source in unpaired.dataset("val").sources] == [2, 2]
     assert [len(source) for _, source in unpaired.dataset("train").sources] == [18, 18]
+
+
+def test_two_collections_with_test_and_without_val(tmp_path):
+    """As selfie2anime and others of U-GAT-IT come, with every suffix that its official code takes."""
+    suffixes = ("jpg", "JPEG", "png", "ppm", "bmp", "PGM", "tif")
+    for split, count in (("train", 20), ("test", 7)):
+        for side in "AB":
+            for i in range(count):
+                picture(tmp_path / f"{split}{side}" / f"{i:02}.{suffixes[i % 7]}", i)
+    data = UnpairedFolders(tmp_path, val_fraction=0.1, eval_batch_size=7, **SMALL)
+    names = {
+        split: [{source.name(i) for i in range(len(source))} for _, source in data.dataset(split).sources]
+        for split in ("train", "val", "test")
+    }
+    assert {split: [*map(len, both)] for split, both in names.items()} == {
+        "train": [18] * 2,
+        "val": [2] * 2,
+        "test": [7] * 2,
+    }
+    assert [len(train | val) for train, val in zip(names["train"], names["val"], strict=True)] == [20, 20]
+    (batch,) = data.test_dataloader()
+    assert batch["A_path"] == [f"{i:02}.{suffix}" for i, suffix in enumerate(suffixes)]
+
+
+@pytest.mark.parametrize("resample", ["bicubic", "bilinear"])
+def test_filter_of_the_resizing(tmp_path, resample):
+    for side in "AB":
+        for i in range(2):
+            path = tmp_path / f"train{side}" / f"{i}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.effect_noise((40, 30), 60).convert("RGB").save(path)
+    data = UnpairedFolders(tmp_path, resample=resample, **SMALL)
+    sample = data.dataset("test")[0]
+    picture = Image.open(tmp_path / "trainA" / sample["A_path"])
+    resized = picture.resize((16, 16), Image.Resampling[resample.upper()])
+    assert torch.equal(sample["A"], Preprocess("native")(resized))
+    assert data.dataset("train").preprocess.resample == resample
+    assert data.state_dict()["preprocess"]["resample"] == resample
 
 
 def test_domains_without_splits(tmp_path):
@@ -279,6 +317,7 @@ def test_unpaired_data_side_by_side_is_pointed_to_paired_folders(tmp_path):
         ({"on_bad_image": "ignore"}, 'on_bad_image must be "raise" or "skip"'),
         ({"on_bad_image": "skip", "check_images": False}, "leave it on"),
         ({"preprocess": "resize"}, "preprocess must be one of"),
+        ({"resample": "area"}, "resample must be one of"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
     ],
 )

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 from golden_cases import golden
-from PIL import Image
+from PIL import Image, ImageOps
 
 from sketchgan.data import Preprocess
 from sketchgan.data.pictures import with_channels
 from sketchgan.data.transforms import Draw, to_uint8
 
 CASE = golden("pix2pix_preprocess")
+UGATIT = golden("ugatit_preprocess")
 
 
 def halves():
@@ -37,24 +38,62 @@ def test_matches_the_official_loader(name):
             assert torch.equal(made, expected)
 
 
+def ugatit():
+    case = UGATIT.case
+    preprocess = Preprocess("resize_and_crop", case["load_size"], case["img_size"], resample="bilinear")
+    return preprocess, Image.fromarray(UGATIT.tensors["in.image_u8_hwc"].numpy())
+
+
+def assert_equals_ugatit(made, name):
+    torch.testing.assert_close(made, UGATIT.tensors[name], rtol=0, atol=2 / 255)
+    if Image.__version__ == UGATIT.case["pillow"]:
+        assert torch.equal(made, UGATIT.tensors[name])
+
+
+@pytest.mark.parametrize("k", range(5))
+def test_training_pictures_match_ugatit(k):
+    """The official code mirrors first: seen from there, ours cuts at the same distance from the other side."""
+    preprocess, picture = ugatit()
+    (top, left), flip = UGATIT.case["crop_top_left"][k], UGATIT.case["flip"][k]
+    room = preprocess.load_size - preprocess.crop_size
+    made = preprocess(picture, Draw(room - left if flip else left, top, flip))
+    assert_equals_ugatit(made, f"out.train{k}")
+
+
+def test_evaluation_pictures_match_ugatit():
+    preprocess, picture = ugatit()
+    assert_equals_ugatit(preprocess.for_evaluation()(picture), "out.test")
+
+
+@pytest.mark.parametrize("resample", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("size", [(200, 300), (256, 256), (301, 97), (47, 64), (1000, 31)])
+def test_mirroring_before_the_resize_gives_the_same_picture(size, resample):
+    picture = Image.effect_noise(size, 60).convert("RGB")
+    preprocess = Preprocess("resize_and_crop", 286, 256, resample=resample)
+    room = preprocess.load_size - preprocess.crop_size
+    first = preprocess(ImageOps.mirror(picture), Draw(room - 7, 4, False))
+    assert torch.equal(preprocess(picture, Draw(7, 4, True)), first)
+
+
 @pytest.mark.parametrize("kind", ["tensor2im", "tensor2im_gray"])
 def test_bytes_as_the_official_code_cuts_them(kind):
     made = to_uint8(CASE.tensors[f"in.{kind}"], truncate=True)[0].expand(3, -1, -1)
     assert torch.equal(made.permute(1, 2, 0), CASE.tensors[f"out.{kind}_uint8_hwc"])
 
 
+@pytest.mark.parametrize("resample", ["bicubic", "bilinear"])
 @pytest.mark.parametrize("mode", ["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none", "native"])
-def test_tensors_are_treated_like_pictures(mode):
+def test_tensors_are_treated_like_pictures(mode, resample):
     """What Pillow cannot hold (16 bits, many channels) goes the same way as what it can."""
     picture = halves()[0]
-    preprocess = Preprocess(mode, load_size=36, crop_size=32)
+    preprocess = Preprocess(mode, load_size=36, crop_size=32, resample=resample)
     tensor = torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
     draw = preprocess.make_params(random.Random(1), picture.size)
     made, expected = preprocess(tensor, draw), preprocess(picture, draw)
     assert made.shape == expected.shape
     assert made.min() >= -1
     assert made.max() <= 1
-    torch.testing.assert_close(made, expected, rtol=0, atol=6 / 255)
+    torch.testing.assert_close(made, expected, rtol=0, atol=6 / 255 if resample == "bicubic" else 3 / 255)
 
 
 @pytest.mark.parametrize(
@@ -90,14 +129,18 @@ def test_odd_sizes_round_as_in_the_official_code():
 
 
 def test_settings_travel():
-    preprocess = Preprocess("scale_width", 100, 80, flip=False)
+    preprocess = Preprocess("scale_width", 100, 80, flip=False, resample="bilinear")
     assert Preprocess(**preprocess.settings()) == preprocess
+    assert preprocess.for_evaluation() == preprocess
+    older = {"mode": "scale_width", "load_size": 100, "crop_size": 80, "flip": False}
+    assert Preprocess(**older) == Preprocess("scale_width", 100, 80, flip=False, resample="bicubic")
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"mode": "resize"}, "preprocess must be one of resize_and_crop, crop, .*, got 'resize'"),
+        ({"resample": "area"}, "resample must be one of bicubic, bilinear, got 'area'"),
         ({"load_size": 200}, "load_size 200 is less than crop_size 256"),
         ({"crop_size": 0}, "sizes must be positive, got load_size 286, crop_size 0"),
     ],
