@@ -10,14 +10,17 @@ from sketchgan.losses.adversarial import (
     WassersteinGPLoss,
     adversarial_loss,
 )
+from sketchgan.losses.face_identity import FaceIdentityLoss, face_crop
 
 __all__ = [
     "AdversarialLoss",
     "AdversarialMode",
+    "FaceIdentityLoss",
     "HingeLoss",
     "LeastSquaresLoss",
     "NonSaturatingLoss",
     "VanillaLoss",
     "WassersteinGPLoss",
     "adversarial_loss",
+    "face_crop",
 ]

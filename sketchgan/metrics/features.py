@@ -1,7 +1,6 @@
 """The frozen networks that scores look through, each with a sentence that says which it is."""
 
 import tempfile
-from collections.abc import Callable
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sketchgan.networks import OpenMojiClassifier
+from sketchgan.networks.pretrained import fetched, read_weights
 
 LPIPSNet = Literal["alex", "vgg", "squeeze"]
 LPIPS_FILES = {  # of torchvision, which LPIPS builds on
@@ -86,12 +86,12 @@ def _inception(weights: str | Path | None) -> nn.Module:
     from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
     if weights is not None:
-        check_weights(weights)  # the library unpickles whatever it is given
+        read_weights(weights)  # the library unpickles whatever it is given
     path = None if weights is None else str(weights)
     return fetched(
         lambda: FeatureExtractorInceptionV3("inception-v3-compat", ["2048", "logits_unbiased"], path),
         URL_INCEPTION_V3,
-        "weights",
+        otherwise="give its path as weights",
     )
 
 
@@ -113,8 +113,12 @@ def lpips(net: LPIPSNet = "alex", weights: str | Path | None = None) -> Any:
     file = LPIPS_FILES[net]
     if weights is None:
         url = f"https://download.pytorch.org/models/{file}"
-        return fetched(lambda: LearnedPerceptualImagePatchSimilarity(net, normalize=True), url, "lpips_weights")
-    check_weights(weights)
+        return fetched(
+            lambda: LearnedPerceptualImagePatchSimilarity(net, normalize=True),
+            url,
+            otherwise="give its path as lpips_weights",
+        )
+    read_weights(weights)  # only plain weights pass
     # The metric takes no path, but torchvision looks for the file among those downloaded before.
     before = torch.hub.get_dir()
     with tempfile.TemporaryDirectory() as folder:
@@ -125,24 +129,3 @@ def lpips(net: LPIPSNet = "alex", weights: str | Path | None = None) -> Any:
             return LearnedPerceptualImagePatchSimilarity(net, normalize=True)
         finally:
             torch.hub.set_dir(before)
-
-
-def fetched(make: Callable[[], Any], url: str, option: str) -> Any:
-    """Build a network whose weights may have to be downloaded, with an error that says what to do offline."""
-    try:
-        return make()
-    except OSError as error:  # URLError, timeouts
-        place = Path(torch.hub.get_dir(), "checkpoints", Path(url).name)
-        raise FileNotFoundError(
-            f"cannot download {url} ({error}); fetch it elsewhere and put it at {place}, or give its path as {option}"
-        ) from error
-
-
-def check_weights(path: str | Path) -> None:
-    """Refuse weights that are not there, or that hold more than tensors."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no weights {path}")
-    try:
-        torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(f"{path} cannot be loaded safely as weights (weights_only=True): {error}") from error

@@ -1,5 +1,6 @@
 """Whole networks: generators and discriminators, plain ``nn.Module``s for any training loop."""
 
+from sketchgan.networks.mobilefacenet import MobileFaceNet
 from sketchgan.networks.openmoji_classifier import OpenMojiClassifier
 from sketchgan.networks.patch import PatchDiscriminator, PixelDiscriminator
 from sketchgan.networks.photo2cartoon import Photo2CartoonGenerator
@@ -11,6 +12,7 @@ __all__ = [
     "Attended",
     "EncoderDecoderGenerator",
     "Judged",
+    "MobileFaceNet",
     "OpenMojiClassifier",
     "PatchDiscriminator",
     "Photo2CartoonGenerator",
