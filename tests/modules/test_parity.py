@@ -253,7 +253,9 @@ def test_ugatit(name, loss_rtol):
     settings |= {"n_iterations": case["iteration"] // 2, "n_iterations_decay": case["iteration"] // 2}
     module, losses, outputs = train(cls, six_pictures(reference), networks, "64-true", **settings)
 
-    weights = {name.removeprefix("lambda_").replace("gan", "adv"): w for name, w in settings.items() if "lambda" in name}
+    weights = {
+        name.removeprefix("lambda_").replace("gan", "adv"): w for name, w in settings.items() if "lambda" in name
+    }
     for k, ours in enumerate(losses, 1):
         expected = reference.under(f"loss.step{k}")
         official = official_losses(ours, weights)
