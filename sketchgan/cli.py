@@ -17,7 +17,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from sketchgan.callbacks import CollapseAlarm, GracefulStop, ImageMetrics, PredictionWriter, SampleGrid, Speed
 from sketchgan.convert import convert
 from sketchgan.convert.systems import SYSTEMS
-from sketchgan.data import TranslationData, combine_pairs
+from sketchgan.data import TranslationData, combine_pairs, prepare_faces
 from sketchgan.inference import translate
 from sketchgan.modules import GANModule
 from sketchgan.modules.building import class_path, find_class, refuse_hidden_recipes
@@ -39,6 +39,7 @@ _HELP = f"""sketchgan: image-to-image and sketch-to-photo GANs
                                             turn files and folders of pictures into pictures
   sketchgan convert SRC DST                 turn official weights into a file for translate or fit, or back
   sketchgan pairs A B OUT                   combine two trees of pictures side by side
+  sketchgan faces IN... OUT                 turn photographs into upright portraits on white
   sketchgan recipes                         list the packaged recipes
   sketchgan fit --help                      all options
 """
@@ -285,6 +286,33 @@ def _pairs(args: list[str]) -> None:
     print(f"{combine_pairs(options.a, options.b, options.out)} pairs are in {options.out}")
 
 
+def _faces(args: list[str]) -> None:
+    """``sketchgan faces IN... OUT``."""
+    parser = argparse.ArgumentParser(
+        "sketchgan faces", description="Turn photographs into upright portraits on white, as photo2cartoon takes them."
+    )
+    parser.add_argument("inputs", nargs="+", metavar="IN", help="picture files, and folders that are searched")
+    parser.add_argument("out", metavar="OUT", help="folder to write to, under the inputs' own names")
+    parser.add_argument(
+        "--landmarks", help="folder with .npy, .csv, .txt or .pts of 68 points for each picture, or a file for one"
+    )
+    masks = parser.add_mutually_exclusive_group()
+    masks.add_argument("--masks", help="folder with a grey picture for each picture, white for the person")
+    masks.add_argument("--no-masks", action="store_true", dest="keep_background", help="keep the background")
+    parser.add_argument("--size", type=int, help="side of the portraits in pixels (default: that of the crop)")
+    parser.add_argument("--rgba", action="store_true", help="keep background and mask, as a fourth channel")
+    parser.add_argument("--overwrite", action="store_true", help="replace portraits that exist")
+    parser.add_argument("--device", default="auto", help="for the networks that find faces and people")
+    options = vars(parser.parse_args(args))
+    try:
+        skipped = prepare_faces(**options, progress=sys.stderr.isatty())
+    except ImportError as error:
+        sys.exit(f"sketchgan faces: {error}")
+    print(f"Portraits are in {options['out']}")
+    if skipped:
+        sys.exit("\n".join([f"{len(skipped)} pictures were left out:", *skipped]))
+
+
 def _recipes(args: list[str]) -> None:
     """``sketchgan recipes``."""
     for name, path in recipes().items():
@@ -294,7 +322,7 @@ def _recipes(args: list[str]) -> None:
 def main(args: list[str] | None = None) -> None:
     """Run the command line; ``args`` defaults to the process's own."""
     args = sys.argv[1:] if args is None else args
-    beside = {"recipes": _recipes, "translate": _translate, "convert": _convert, "pairs": _pairs}
+    beside = {"recipes": _recipes, "translate": _translate, "convert": _convert, "pairs": _pairs, "faces": _faces}
     if not args or args[0] in ("-h", "--help"):
         print(_HELP)
     elif args[0] in beside:

@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 
 from sketchgan.callbacks import PredictionWriter
 from sketchgan.data import PictureFiles
+from sketchgan.data.files import refuse_own_inputs
 from sketchgan.modules import load
 from sketchgan.modules.quiet import quiet_lightning
 
@@ -73,7 +74,7 @@ def translate(
         batch_size=batch_size,
         num_workers=num_workers,
     )
-    _refuse_own_inputs(files, Path(out))
+    refuse_own_inputs(files, Path(out))
     writer = PredictionWriter(str(out), only="fake_B" if side == "A" else "fake_A", truncate=official)
     with quiet_lightning():
         trainer = Trainer(
@@ -88,16 +89,3 @@ def translate(
         )
         trainer.predict(module, files, return_predictions=False)
     return files.skipped
-
-
-def _refuse_own_inputs(files: PictureFiles, out: Path) -> None:
-    """Neither overwrite what is translated, nor translate in the next run what this one wrote."""
-    for path in files.inputs:
-        if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
-            raise ValueError(f"{out} is inside {path}, whose pictures are the input; write to a folder elsewhere")
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file; give a folder to write to")
-    taken = {path.resolve() for path in files.targets.values()}
-    for name in files.targets:
-        if (out / f"{name}.png").resolve() in taken:
-            raise ValueError(f"{out / name}.png is an input and would be overwritten; write to a folder elsewhere")

@@ -4,15 +4,18 @@ from itertools import repeat
 
 import pytest
 import torch
-from benchmarks import importing, overhead, run, training
+from benchmarks import importing, official, overhead, run, training
 from benchmarks.report import Table, markdown, page, spread
-from benchmarks.steps import Turns, TurnsInTrainer, counted, networks_of
+from benchmarks.steps import Turns, TurnsInTrainer, counted, networks_of, run_officially
 from benchmarks.turns import Failure, Worker
 from benchmarks.workloads import PAPERS, Job
 from lightning.pytorch import Callback
 from torch import nn
 from torch.testing import assert_close
 from training import quiet_trainer
+
+from sketchgan.convert.official import renamed
+from sketchgan.convert.ugatit import UGATIT, ugatit_discriminator_keys, ugatit_generator_keys
 
 TINY = [Job("Pix2Pix", 32, 2, width=4), Job("CycleGAN", 32, 2, width=4)]
 
@@ -43,6 +46,27 @@ def test_the_plain_loop_is_the_same_training(job):
     assert_close(plain.state_dict(), ours.state_dict(), rtol=0, atol=0)
     weights = [name for name, _ in plain.named_parameters() if name.endswith("weight")]
     assert not any(torch.equal(before[name], plain.state_dict()[name]) for name in weights)
+
+
+def test_the_official_loop_of_ugatit_is_the_same_training():
+    job = Job("UGATIT", 96, 2, width=2)
+    official_nets, official_step = PAPERS["UGATIT"].official
+    nets, ours = official_nets(96, 2), job.module()
+    for name, parameter in nets.named_parameters():
+        if name.endswith("rho"):
+            nn.init.uniform_(parameter, -0.5, 1.5)  # to be clamped
+    keys = {name: ugatit_discriminator_keys(7 if name.startswith("global") else 5) for name in UGATIT.values()}
+    keys |= {f"generator_{way}": ugatit_generator_keys(4) for way in ("ab", "ba")}
+    for theirs, name in UGATIT.items():
+        getattr(ours, name).load_state_dict(renamed(nets[theirs].state_dict(), keys[name]))
+    batches = [{side: pictures.double() for side, pictures in job.batch().items()} for _ in range(2)]
+    step = official_step(nets.double())
+    for batch in batches:
+        step(batch)
+    quiet_trainer(max_epochs=1, precision="64-true").fit(ours, iter(batches))
+    for theirs, name in UGATIT.items():
+        expected = renamed(nets[theirs].state_dict(), keys[name])
+        assert_close(getattr(ours, name).state_dict(), expected, rtol=0, atol=1e-9)
 
 
 def forward_flops(network, size):
@@ -98,6 +122,46 @@ def test_what_a_step_of_cyclegan_computes():
     assert first["flops"] == (6 * 3 * g - 4 * g_first) + 2 * 2 * d + 4 * (3 * d - d_first)
 
 
+def test_what_a_step_of_the_official_ugatit_computes():
+    job = Job("UGATIT", 96, 1, width=2, loop="official")
+    answers = io.StringIO()
+    nets = run_officially(job, Turns(job, io.StringIO("go\nstop\n"), answers).step_done)
+    first, *others = map(json.loads, answers.getvalue().splitlines())
+    assert [set(answer) for answer in others] == [{"seconds"}]
+    assert first["forwards"] == {name: 4 if name.startswith("gen") else 3 for name in nets}
+    nets.eval()
+    (g, g_first), *d = (forward_flops(nets[name], (1, 3, 96, 96)) for name in ("genA2B", "disGA", "disLA"))
+    # Forward, and backward for inputs and for weights; real pictures alone need no gradient.
+    expected = 2 * (12 * g - 3 * g_first) + sum(2 * (9 * every - first) for every, first in d)
+    assert first["flops"] == pytest.approx(expected, rel=0.01)  # linear layers count too
+
+
+def test_the_table_of_official_loops(monkeypatch):
+    class Stub:
+        def __init__(self, job, limit):
+            self.job = job
+            self.first = {"flops": 4e9 if job.loop == "official" else 3e9, "forwards": {"g": 8}}
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def turn(self):
+            return 4.0 if self.job.loop == "official" else 2.0
+
+        def finish(self):
+            return {"peak": 0, "growth": 2**20 * (100 if self.job.loop == "official" else 75)}
+
+    monkeypatch.setattr(official, "Worker", Stub)
+    table, counts = official.tables(["Pix2Pix", "UGATIT"], True, "cpu", 3, 1.0)
+    assert table.rows == [("UGATIT", 64, 128, 1, 4.0, 2.0, "0.500 (0.500–0.500)", 100.0, 75.0, "0.75")]
+    assert [row[3:] for row in counts.rows] == [("official", 4.0, "g 8"), ("Trainer", 3.0, "g 8")]
+    assert len(table.header) == len(table.rows[0])
+    assert "above the size before" in table.notes[0]
+
+
 def test_counting_leaves_nothing_behind():
     module = TINY[0].module()
     networks = networks_of(module)
@@ -115,6 +179,7 @@ def test_every_configuration_constructs(short, device):
     jobs = [job for plain, others in pairs for job in [plain, *others]] + list(
         overhead.jobs(list(PAPERS), short, device)
     )
+    jobs += official.jobs(list(PAPERS), short, device)
     assert {job.paper for job in jobs} == set(PAPERS)
     assert all(Job(**json.loads(json.dumps(job.settings()))) == job for job in jobs)
     assert all(len({plain, *others}) == 1 + len(others) for plain, others in pairs)

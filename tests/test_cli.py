@@ -1,9 +1,13 @@
 import re
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from golden_cases import golden
+from PIL import Image
 
 import sketchgan
 from sketchgan import CycleGAN, GANModule, Pix2Pix
@@ -224,3 +228,29 @@ def test_recipes_and_help(capsys):
     assert "Colour line drawings" in listed
     main([])
     assert "sketchgan recipes" in capsys.readouterr().out
+
+
+def test_faces(capsys, monkeypatch):
+    official = golden("photo2cartoon_preprocess").tensors
+    Path("photos").mkdir()
+    Image.fromarray(official["in.image0"].numpy()).save("photos/a.png")
+    Path("photos/b.png").write_bytes(b"nothing")
+    Path("landmarks").mkdir()
+    np.save("landmarks/a.npy", official["in.landmarks0"].numpy())
+    with pytest.raises(SystemExit) as end:
+        main(["faces", "photos", "out", "--landmarks", "landmarks", "--no-masks"])
+    assert str(end.value.code).startswith("1 pictures were left out:\nphotos/b.png cannot be read as a picture")
+    assert capsys.readouterr().out == "Portraits are in out\n"
+    assert np.array_equal(np.array(Image.open("out/a.png")), official["out.crop0"].numpy())
+    with pytest.raises(SystemExit, match="sketchgan faces: out/a.png exists"):
+        main(["faces", "photos/a.png", "out", "--landmarks", "landmarks/a.npy", "--no-masks"])
+    Image.new("L", (100, 120), 255).save("a.png")
+    options = ["--landmarks=landmarks", "--masks=.", "--rgba", "--size=32", "--overwrite", "--device=cpu"]
+    main(["faces", "photos/a.png", "out", *options])
+    assert np.array(Image.open("out/a.png")).shape == (32, 32, 4)
+    monkeypatch.setitem(sys.modules, "face_alignment", None)
+    with pytest.raises(SystemExit, match="sketchgan faces: landmarks are found by the package face-alignment"):
+        main(["faces", "photos", "elsewhere"])
+    with pytest.raises(SystemExit) as end:
+        main(["faces", "photos", "elsewhere", "--masks", "masks", "--no-masks"])
+    assert end.value.code == 2

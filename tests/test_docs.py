@@ -23,7 +23,7 @@ import sketchgan.cli
 from sketchgan import CycleGAN, Pix2Pix
 from sketchgan.convert import to_official
 from sketchgan.data import OpenMoji, PairedFolders
-from sketchgan.networks import PatchDiscriminator, ResnetGenerator, UNetGenerator
+from sketchgan.networks import MobileFaceNet, PatchDiscriminator, ResnetGenerator, UNetGenerator
 from sketchgan.recipes import describe, recipes
 
 ROOT = Path(__file__).parent.parent
@@ -31,7 +31,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted(str(path.relative_to(ROOT)) for path in DOCS.rglob("*.md"))
 PAPERS = ["docs/papers/cyclegan.md", "docs/papers/pix2pix.md"]
 PACKAGES = ["", ".blocks", ".callbacks", ".convert", ".data", ".losses", ".metrics", ".modules", ".networks", ".ops"]
-BESIDE = ("convert", "pairs", "recipes", "translate")  # the commands that are no part of the LightningCLI
+BESIDE = ("convert", "faces", "pairs", "recipes", "translate")  # the commands that are no part of the LightningCLI
 OTHER_PROGRAMS = {".", "pip", "pytest", "python", "tensorboard"}
 
 
@@ -106,6 +106,9 @@ def files(tmp_path_factory) -> Path:
         (folder / "pictures" / name).mkdir(parents=True)
         for i in range(2):
             Image.effect_noise((300, 280), 50).convert("RGB").save(folder / "pictures" / name / f"{i}.png")
+    (folder / "portraits").mkdir()
+    Image.new("RGBA", (300, 300), (200, 150, 120, 128)).save(folder / "portraits/anna.png")
+    torch.save(MobileFaceNet().state_dict(), folder / "model_mobilefacenet.pth")
     (folder / "drawings").mkdir()
     Image.new("RGB", (30, 20)).save(folder / "drawings/a.png")
     with pytest.MonkeyPatch.context() as patch:

@@ -1,25 +1,21 @@
 """Scores of pictures, during validation and test."""
 
-import json
-import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
-from torchmetrics import MeanAbsoluteError, MeanMetric, Metric
+from torchmetrics import MeanMetric, Metric
 
+from sketchgan.callbacks.comparisons import PairScore, comparisons, metric_of
+from sketchgan.callbacks.score_file import write_down
 from sketchgan.data.transforms import to_uint8
 from sketchgan.metrics import DistributionScores, FeatureNet, feature_net, lpips
 
 Score = Literal["l1", "psnr", "ssim", "lpips", "fid", "kid", "is", "accuracy"]
-_OF_PAIRS = ("l1", "psnr", "ssim", "lpips")
 _OF_SETS = ("fid", "kid", "is")
-_COMPARED = (("", "fake_B", "real_B"), ("rec_a_", "rec_A", "real_A"), ("rec_b_", "rec_B", "real_B"))
 
 
 class ImageMetrics(Callback):
@@ -28,8 +24,9 @@ class ImageMetrics(Callback):
     Where A and B are pairs, the translation is compared with B: ``val/l1``, ``val/psnr``, ``val/ssim``, ``val/lpips``.
     Where a module goes there and back, the end is compared with the start: ``val/rec_a_l1``, ``val/rec_b_l1``. All
     translations to B are compared with all of B: ``val/fid`` (Heusel et al., 2017, arXiv 1706.08500), ``val/kid``
-    (Bińkowski et al., 2018, arXiv 1801.01401; subsets of at most 1000), ``val/is`` (Salimans et al., 2016, arXiv
-    1606.03498), and for modules with both ways, translations to A with all of A: ``val/fid_a``, ….
+    (Bińkowski et al., 2018, arXiv 1801.01401; subsets of at most 1000, or blocks, with their spread in
+    ``val/kid_std``: see `sketchgan.metrics.DistributionScores`), ``val/is`` (Salimans et al., 2016, arXiv 1606.03498),
+    and for modules with both ways, translations to A with all of A: ``val/fid_a``, ….
     ``val/accuracy`` is the share of translations in which a classifier finds the class of the picture they came from.
 
     L1, PSNR (decibels, the mean over pictures), SSIM and LPIPS are taken of pictures clamped and scaled to [0, 1], the
@@ -48,9 +45,12 @@ class ImageMetrics(Callback):
         classifier: for the accuracy: "openmoji", or a module that maps uint8 pictures ``(N, 3, H, W)`` to logits.
         lpips_net: "alex", "vgg" or "squeeze".
         lpips_weights: torchvision's weights of that network, a local file; downloaded by default.
+        kid_block_size: KID over blocks of at most so many pictures in the order of the files, as U-GAT-IT's authors
+            compute it with 10 (they resize to Inception's 299 pixels with Pillow's bilinear filter, and print 100 times
+            the value); by default over random subsets.
 
     Raises:
-        ValueError: for unknown scores, and for an accuracy without classifier or labels.
+        ValueError: for unknown scores, blocks of less than two, and for an accuracy without classifier or labels.
         FileNotFoundError: before training, if weights are neither there nor to be had.
     """
 
@@ -62,18 +62,22 @@ class ImageMetrics(Callback):
         classifier: str | nn.Module | None = None,
         lpips_net: Literal["alex", "vgg", "squeeze"] = "alex",
         lpips_weights: str | None = None,
+        kid_block_size: int | None = None,
     ) -> None:
         scores = (scores,) if isinstance(scores, str) else scores
         if unknown := set(scores) - set(get_args(Score)):
             raise ValueError(f"unknown scores {', '.join(sorted(unknown))}; there are {', '.join(get_args(Score))}")
         if "accuracy" in scores and classifier is None:
             raise ValueError("scores has accuracy: say by which classifier, 'openmoji' or a module")
+        if kid_block_size is not None and kid_block_size < 2:
+            raise ValueError(f"kid_block_size must be at least 2, got {kid_block_size}")
         self.scores = tuple(scores)
         self.features = features
         self.weights = weights
         self.classifier = classifier
         self.lpips_net = lpips_net
         self.lpips_weights = lpips_weights
+        self.kid_block_size = kid_block_size
         self._nets: dict[str, FeatureNet] = {}
         self._lpips: Any = None
         self._begin()
@@ -101,6 +105,12 @@ class ImageMetrics(Callback):
         if "lpips" in self.scores and self._lpips is None:
             self._lpips = lpips(self.lpips_net, self.lpips_weights)
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for net in set(self._nets.values()):
+            net.to(pl_module.device)
+
+    on_test_start = on_validation_start
+
     def on_validation_batch_end(
         self,
         trainer: Trainer,
@@ -113,7 +123,8 @@ class ImageMetrics(Callback):
         stage = "test" if trainer.testing else "val"
         paired = getattr(getattr(trainer, "datamodule", None), "paired", True)
         # Lightning's autocast has ended here: scores are computed in float32.
-        for score, made, true in self._comparisons(outputs, paired):
+        of_pairs: Any = [score for score in self.scores if score in get_args(PairScore)]
+        for score, made, true in comparisons(outputs, of_pairs, paired):
             self._seen["score", f"{stage}/{score}"] += len(made)
             self._metric(f"{stage}/{score}", pl_module.device).update(made, true)
         for target, origin in (("B", "A"), ("A", "B")):
@@ -125,26 +136,12 @@ class ImageMetrics(Callback):
 
     on_test_batch_end = on_validation_batch_end
 
-    def _comparisons(self, pictures: dict[str, Tensor], paired: bool) -> Iterator[tuple[str, Tensor, Tensor]]:
-        """Name of the score, made pictures and true pictures in [0, 1]."""
-        for prefix, made, true in _COMPARED:
-            if made in pictures and true in pictures:
-                pair = [(pictures[name].float() / 2 + 0.5).clamp(0, 1) for name in (made, true)]
-                if prefix:
-                    yield f"{prefix}l1", pair[0], pair[1]
-                elif paired:
-                    for score in self.scores:
-                        if score == "lpips":
-                            yield score, _rgb(pair[0]), _rgb(pair[1])
-                        elif score in _OF_PAIRS:
-                            yield score, pair[0], pair[1]
-
     def _look(
         self, stage: str, target: str, pictures: dict[str, Tensor], labels: Tensor | None, device: torch.device
     ) -> None:
         """Show made pictures, and once the real ones, to the networks."""
         made, real = pictures[f"fake_{target}"], pictures.get(f"real_{target}")
-        seen = {net: net.to(device)(to_uint8(made)) for net in set(self._nets.values())}
+        seen = {net: net(to_uint8(made)) for net in set(self._nets.values())}
         if net := self._nets.get("features"):
             self._seen["set", f"{stage}/{target}"] += len(made)
             scores = self._set(f"{stage}/{target}", device)
@@ -165,24 +162,17 @@ class ImageMetrics(Callback):
     def _set(self, name: str, device: torch.device) -> DistributionScores:
         if name not in self._sets:
             scores: Any = [score for score in self.scores if score in _OF_SETS]
-            self._sets[name] = DistributionScores(self._nets["features"].widths, scores, device)
+            widths = self._nets["features"].widths
+            self._sets[name] = DistributionScores(widths, scores, device, self.kid_block_size)
         return self._sets[name]
 
     def _metric(self, name: str, device: torch.device) -> Metric:
         if name not in self._metrics:
-            # Imported where used: torchmetrics' image package is slow to import.
-            from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
-
             score = name.rpartition("/")[2]
-            metric: Metric
-            if score == "psnr":
-                metric = PeakSignalNoiseRatio(data_range=1.0, dim=(1, 2, 3))
-            elif score == "ssim":
-                metric = StructuralSimilarityIndexMeasure(data_range=1.0)
-            elif score == "lpips":
-                metric = self._lpips
+            if score == "lpips":
+                metric: Metric = self._lpips
             else:
-                metric = MeanMetric() if score.startswith("accuracy") else MeanAbsoluteError()
+                metric = MeanMetric() if score.startswith("accuracy") else metric_of(score)
             self._metrics[name] = metric.to(device)
         return self._metrics[name]
 
@@ -201,11 +191,12 @@ class ImageMetrics(Callback):
         for (kind, name), count in seen.items():
             if kind == "set":
                 scores = self._set(name, pl_module.device)
-                real = scores.counts()[1]
+                parts, real = scores.protocol(), scores.counts()[1]
                 for score, value in scores.compute().items():
                     full = f"{stage}/{score}{_suffix(name[-1])}"
                     counts = {"made": count} if score == "is" else {"made": count, "real": real}
-                    lines.append({"score": full, "value": value, **self._protocol(full, seen), **counts})
+                    parted = parts[score.removesuffix("_std")]
+                    lines.append({"score": full, "value": value, **self._protocol(full, seen), **parted, **counts})
                 scores.reset()
                 if real:
                     self._known.add(name)
@@ -214,20 +205,7 @@ class ImageMetrics(Callback):
                 lines.append({"score": name, "value": metric.compute(), **self._protocol(name, seen), "made": count})
                 metric.reset()
         self._seen.clear()
-        folder = trainer.log_dir  # asked for by all processes
-        for line in lines:
-            pl_module.log(line["score"], line["value"])
-            line |= {"value": float(line["value"]), "epoch": trainer.current_epoch}
-            if "net" in line:
-                about = ", ".join(f"{key} {line[key]}" for key in ("net", "pictures", "made", "real") if key in line)
-                rank_zero_info(f"{line['score']} {line['value']:.4g} ({about})")
-        if folder is not None and trainer.is_global_zero and lines:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            with Path(folder, "scores.jsonl").open("a", encoding="utf-8") as file:
-                for line in lines:
-                    if not math.isfinite(line["value"]):
-                        line["value"] = str(line["value"])  # the PSNR of a perfect picture, which JSON cannot say
-                    file.write(json.dumps(line) + "\n")
+        write_down(lines, trainer, pl_module)
 
     def _seen_by_all(self, trainer: Trainer) -> dict[tuple[str, str], int]:
         """Counts of all processes: one may have had no picture of a kind, but must take part in every sum."""
@@ -239,7 +217,7 @@ class ImageMetrics(Callback):
 
     def _protocol(self, name: str, seen: dict[tuple[str, str], int]) -> dict[str, str]:
         """What must be said beside a number."""
-        score = name.rpartition("/")[2].removesuffix("_a")
+        score = name.rpartition("/")[2].removesuffix("_a").removesuffix("_std")
         target = "A" if name.endswith("_a") or "rec_a" in name else "B"  # as large as what it was made from or into
         sizes = [size for kind, size in seen if kind == f"size {target}"]
         size = ", ".join(sizes[:3]) + (", …" if len(sizes) > 3 else "")
@@ -247,10 +225,6 @@ class ImageMetrics(Callback):
             net = self._nets["features" if score in _OF_SETS else "classifier"]
             return {"net": net.protocol, "pictures": f"8 bits, {size}"}
         return ({"net": f"LPIPS {self.lpips_net}"} if score == "lpips" else {}) | {"pictures": size}
-
-
-def _rgb(pictures: Tensor) -> Tensor:
-    return pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures
 
 
 def _suffix(target: str) -> str:

@@ -1,6 +1,9 @@
 """Data sets as Lightning data modules, all with one batch contract (see `TranslationData`)."""
 
 from sketchgan.data.base import TranslationData
+from sketchgan.data.face_files import prepare_faces, read_landmarks
+from sketchgan.data.face_networks import face_landmarks, person_masks
+from sketchgan.data.faces import align_face, portrait_input, portrait_output
 from sketchgan.data.files import PictureFiles
 from sketchgan.data.folders import PairedFolders, UnpairedFolders
 from sketchgan.data.loader import KeyedSampler, ResumableLoader, ShareSampler
@@ -21,6 +24,13 @@ __all__ = [
     "ShareSampler",
     "TranslationData",
     "UnpairedFolders",
+    "align_face",
     "combine_pairs",
+    "face_landmarks",
+    "person_masks",
+    "portrait_input",
+    "portrait_output",
+    "prepare_faces",
+    "read_landmarks",
     "read_picture",
 ]

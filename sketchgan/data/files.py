@@ -105,3 +105,16 @@ class PictureFiles(TranslationData):
         if split != "test":
             raise ValueError("PictureFiles holds pictures to translate; to train use PairedFolders or UnpairedFolders")
         return self._pictures
+
+
+def refuse_own_inputs(files: PictureFiles, out: Path) -> None:
+    """Neither overwrite what is read, nor read in the next run what this one wrote."""
+    for path in files.inputs:
+        if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
+            raise ValueError(f"{out} is inside {path}, whose pictures are the input; write to a folder elsewhere")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file; give a folder to write to")
+    taken = {path.resolve() for path in files.targets.values()}
+    for name in files.targets:
+        if (out / f"{name}.png").resolve() in taken:
+            raise ValueError(f"{out / name}.png is an input and would be overwritten; write to a folder elsewhere")

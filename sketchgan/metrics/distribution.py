@@ -1,5 +1,6 @@
 """Scores of many pictures together, from the features of one network."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
@@ -12,21 +13,75 @@ DistributionScore = Literal["fid", "kid", "is"]
 KID_SUBSET = 1000
 
 
+def block_kid(made: Tensor, real: Tensor, block_size: int = 10) -> tuple[Tensor, Tensor]:
+    """KID as the mean over blocks, with its standard error, as the authors of U-GAT-IT compute it.
+
+    Both sets are cut in their order into equally many blocks, as many as it takes for none to hold more than
+    ``block_size``; block sizes differ by one at most, and the smaller ones come first. Two blocks give the unbiased
+    estimate with the kernel (x·y / D + 1)³ (Bińkowski et al., 2018, arXiv 1801.01401). Papers print 100 times the
+    values.
+
+    Args:
+        made: features ``(N, D)`` of made pictures.
+        real: features ``(M, D)`` of real ones.
+        block_size: most pictures of a set in a block.
+
+    Returns:
+        Mean and standard error, in float64 and on the CPU; the error of a single block is NaN.
+
+    Raises:
+        ValueError: if a block would hold fewer than two pictures of a set.
+
+    Examples:
+        >>> features = torch.randn(40, 8, generator=torch.Generator().manual_seed(0))
+        >>> mean, error = block_kid(features + 1, features)
+        >>> round(mean.item(), 1), round(error.item(), 1)
+        (6.4, 0.5)
+    """
+    blocks = math.ceil(max(len(made), len(real)) / block_size)
+    if min(len(made), len(real)) < 2 * max(blocks, 1):
+        raise ValueError(
+            f"{blocks} blocks need two of each set at least, got {len(made)} made and {len(real)} real pictures; "
+            "raise block_size"
+        )
+    cut = [features.cpu().double().split(_block_sizes(len(features), blocks)) for features in (made, real)]
+    values = torch.stack([_kid(*pair) for pair in zip(*cut, strict=True)])
+    return values.mean(), values.std() / math.sqrt(blocks) if blocks > 1 else values.new_tensor(math.nan)
+
+
+def _block_sizes(count: int, blocks: int) -> list[int]:
+    size, longer = divmod(count, blocks)
+    return [size] * (blocks - longer) + [size + 1] * longer
+
+
+def _kid(a: Tensor, b: Tensor) -> Tensor:
+    """The unbiased estimate: of a picture with itself the kernel says nothing."""
+    across = _kernel(a, b).mean()
+    within = [(k.sum() - k.trace()) / (len(k) * (len(k) - 1)) for k in (_kernel(a, a), _kernel(b, b))]
+    return within[0] + within[1] - 2 * across
+
+
+def _kernel(a: Tensor, b: Tensor) -> Tensor:
+    return (a @ b.T / a.shape[1] + 1) ** 3
+
+
 class DistributionScores:
     """FID, KID and Inception score of made pictures, which share one pass of the feature network.
 
     FID: Heusel et al., 2017, arXiv 1706.08500. KID: Bińkowski et al., 2018, arXiv 1801.01401, the mean over 100 subsets
-    of at most 1000 (one, where a subset is the whole set). Inception score: Salimans et al., 2016, arXiv 1606.03498,
-    the mean over ten splits (fewer, where one would hold a single picture). Subsets and splits are the same in every
-    call and draw from no global generator; they follow the order of the pictures, which several processes change.
+    of at most 1000 (one, where a subset is the whole set), or over blocks (`block_kid`). Inception score: Salimans et
+    al., 2016, arXiv 1606.03498, the mean over ten splits (fewer, where one would hold a single picture). Subsets and
+    splits are the same in every call and draw from no global generator; they follow the order of the pictures, which
+    several processes change. Blocks do not change: pictures that processes took in turns are put back into order.
 
     Args:
         widths: numbers of features and of logits; see `FeatureNet`.
         scores: some of "fid", "kid", "is".
         device: where features arrive.
+        kid_block_size: KID over blocks of at most so many pictures; by default over random subsets.
 
     Raises:
-        ValueError: for unknown scores.
+        ValueError: for unknown scores, and blocks of less than two pictures.
 
     Examples:
         >>> features = torch.arange(12.0).reshape(6, 2)
@@ -42,12 +97,16 @@ class DistributionScores:
         widths: tuple[int, int],
         scores: Sequence[DistributionScore] = ("fid",),
         device: torch.device | str = "cpu",
+        kid_block_size: int | None = None,
     ) -> None:
+        if kid_block_size is not None and kid_block_size < 2:
+            raise ValueError(f"kid_block_size must be at least 2, got {kid_block_size}")
         if unknown := set(scores) - set(get_args(DistributionScore)):
             raise ValueError(f"unknown scores {', '.join(sorted(unknown))}; there are fid, kid and is")
         # Imported where used: torchmetrics' image package is slow to import.
         from torchmetrics.image import FrechetInceptionDistance, InceptionScore, KernelInceptionDistance
 
+        self.kid_block_size = kid_block_size
         given = nn.Identity()  # in place of the feature network, which has run already
         given.num_features = widths[0]  # type: ignore[assignment]
         self._metrics: dict[str, Any] = {}
@@ -87,23 +146,47 @@ class DistributionScores:
         """Made and real pictures so far, of all processes."""
         return int(self._made.compute()), int(self._real.compute())
 
-    def compute(self) -> dict[str, Tensor]:
-        """Scores by name, over all processes; those for which there are too few pictures are missing."""
+    def protocol(self) -> dict[str, dict[str, int]]:
+        """How KID and the Inception score part the pictures; scores for which there are too few are missing."""
         made, real = self.counts()
-        values: dict[str, Tensor] = {}
-        for name, metric in self._metrics.items():
-            if min(made, made if name == "is" else real) < 2:
+        smaller, larger = sorted((made, real))
+        parts: dict[str, dict[str, int]] = {}
+        for name in self._metrics:
+            if (made if name == "is" else smaller) < 2:
                 continue
-            if name == "kid":
-                metric.subset_size = min(KID_SUBSET, made, real)
-                metric.subsets = 100 if metric.subset_size < max(made, real) else 1
             if name == "is":
-                metric.splits = _splits(made)
+                parts[name] = {"splits": _splits(made)}
+            elif name == "fid":
+                parts[name] = {}
+            elif self.kid_block_size is None:
+                size = min(KID_SUBSET, smaller)
+                parts[name] = {"subset_size": size, "subsets": 100 if size < larger else 1}
+            elif smaller >= 2 * (blocks := math.ceil(larger / self.kid_block_size)):
+                parts[name] = {"block_size": self.kid_block_size, "blocks": blocks}
+        return parts
+
+    def compute(self) -> dict[str, Tensor]:
+        """Scores by name, over all processes; those for which there are too few pictures are missing.
+
+        ``kid_std`` is the standard deviation over subsets, or the standard error over blocks; of one there is none.
+        """
+        values: dict[str, Tensor] = {}
+        for name, parts in self.protocol().items():
+            metric = self._metrics[name]
             self._as_one_tensor(metric)
-            with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(0)
-                value = metric.compute()
+            if "blocks" in parts:
+                with metric.sync_context():
+                    made, real = _in_turns(metric.fake_features), _in_turns(metric.real_features)
+                value: Any = block_kid(made, real, parts["block_size"])
+            else:
+                for setting, number in parts.items():
+                    setattr(metric, setting, number)
+                with torch.random.fork_rng(devices=[]):
+                    torch.default_generator.manual_seed(0)
+                    value = metric.compute()
             values[name] = value[0] if isinstance(value, tuple) else value
+            if name == "kid" and max(parts.get("blocks", 0), parts.get("subsets", 0)) > 1:
+                values["kid_std"] = value[1]
         return values
 
     def reset(self) -> None:
@@ -118,6 +201,12 @@ class DistributionScores:
         for name in ("real_features", "fake_features", "features"):
             if isinstance(parts := getattr(metric, name, None), list):
                 setattr(metric, name, [torch.cat(parts)])
+
+
+def _in_turns(parts: list[Tensor]) -> Tensor:
+    """One row of each process after the other: the order of the pictures, if the processes took them in turns."""
+    turns = [torch.arange(len(part)) * len(parts) + process for process, part in enumerate(parts)]
+    return torch.cat(parts)[torch.cat(turns).argsort()]
 
 
 def _splits(made: int) -> int:

@@ -18,12 +18,13 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent)]
 
 import torch  # noqa: E402
 
-from benchmarks import importing, loading, machine, operators, overhead, report, training  # noqa: E402
+from benchmarks import importing, loading, machine, official, operators, overhead, report, training  # noqa: E402
 from benchmarks.workloads import PAPERS  # noqa: E402
 
 PARTS = {
     "training": "Training steps",
     "overhead": "Overhead of the Trainer",
+    "official": "Against the official loop",
     "loading": "Reading pictures",
     "importing": "Import",
     "profile": "Profile",
@@ -38,6 +39,8 @@ def measure(part: str, args: argparse.Namespace) -> list[report.Table]:
         return training.tables(args.modules, args.short, args.device, rounds, limit)
     if part == "overhead":
         return overhead.tables(args.modules, args.short, args.device, rounds, limit)
+    if part == "official":
+        return official.tables(args.modules, args.short, args.device, rounds, limit)
     if part == "loading":
         return loading.tables(args.device, rounds, limit)
     if part == "importing":

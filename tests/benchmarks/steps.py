@@ -122,13 +122,31 @@ def fit(job: Job, callbacks: list[Callback], logs: str, batches: int | None = No
 
 def run_plainly(job: Job, step_done: Any) -> nn.Module:
     """The same without a Trainer."""
+    plain = PAPERS[job.paper].plain
+    assert plain is not None
     module = job.module().to(job.device).train()
-    step, batch = PAPERS[job.paper].plain(module), job.batch()
+    step, batch = plain(module), job.batch()
     step(batch)
     machine.reset_peak(job.device)
     while step_done():
         step(batch)
     return module
+
+
+def run_officially(job: Job, step_done: Any) -> nn.Module:
+    """As the official code trains: with networks and a loop of its own, and Adam as torch has it by default."""
+    official = PAPERS[job.paper].official
+    assert official is not None
+    networks = official[0](job.side, job.width).to(job.device)
+    step, batch = official[1](networks), job.batch()
+    with counted(dict(networks.items())) as counts:
+        step(batch)
+    machine.reset_peak(job.device)
+    going = step_done(**counts)
+    while going:
+        step(batch)
+        going = step_done()
+    return networks
 
 
 def main() -> None:
@@ -150,6 +168,8 @@ def measure(job: Job, asked: TextIO, answers: TextIO) -> dict[str, Any]:
         turns = Turns(job, asked, answers)
         if job.loop == "plain":
             run_plainly(job, turns.step_done)
+        elif job.loop == "official":
+            run_officially(job, turns.step_done)
         else:
             fit(job, [TurnsInTrainer(turns)], logs)
     peak = machine.peak(job.device)

@@ -1,14 +1,22 @@
 """What is trained: one entry per paper, the same widths as published."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
+from torch import nn
 
+from benchmarks import plain_ugatit
 from benchmarks.plain import Step, cyclegan_step, pix2pix_step
-from sketchgan import CycleGAN, GANModule, Pix2Pix
-from sketchgan.networks import PatchDiscriminator, ResnetGenerator, UNetGenerator
+from sketchgan import UGATIT, CycleGAN, GANModule, Pix2Pix
+from sketchgan.networks import (
+    PatchDiscriminator,
+    ResnetGenerator,
+    UGATITDiscriminator,
+    UGATITGenerator,
+    UNetGenerator,
+)
 
 
 @dataclass(frozen=True)
@@ -18,18 +26,20 @@ class Paper:
     Args:
         module: from the pictures' side, the networks' width and ``fused`` to the module.
         batch: from batch size and side to a batch.
-        plain: from a module to the step of a plain loop.
         short: side and batch size of the short form.
         long: those that the long form has besides.
+        plain: from a module to the step of a plain loop with the same arithmetic.
+        official: from side and width to networks of its own, and from those to the step of the official code's loop.
         small: side and batch size that the short form compiles, of one paper.
         overhead: side and batch size of the Trainer's overhead in the short form; the long form has 128 px, 4.
     """
 
     module: Callable[[int, int, bool], GANModule]
     batch: Callable[[int, int], dict[str, Any]]
-    plain: Callable[[Any], Step]
     short: tuple[tuple[int, int], ...]
     long: tuple[tuple[int, int], ...]
+    plain: Callable[[Any], Step] | None = None
+    official: tuple[Callable[[int, int], nn.ModuleDict], Callable[[nn.ModuleDict], Step]] | None = None
     small: tuple[int, int] | None = None
     overhead: tuple[int, int] = (128, 4)
 
@@ -50,6 +60,29 @@ def cyclegan(side: int, width: int, fused: bool) -> CycleGAN:
     generators = [ResnetGenerator(ngf=width, n_blocks=9) for _ in range(2)]
     discriminators = [PatchDiscriminator(3, ndf=width, norm="instance") for _ in range(2)]
     return CycleGAN(*generators, *discriminators, fused=fused, lr_policy="constant")
+
+
+def ugatit(side: int, width: int, fused: bool) -> UGATIT:
+    """The light version; its global discriminators want 96 px."""
+    networks: dict[str, nn.Module] = {}
+    for domain, direction in (("a", "ba"), ("b", "ab")):
+        networks[f"generator_{direction}"] = UGATITGenerator(ngf=width, n_blocks=4, light=True)
+        networks[f"global_{domain}"] = UGATITDiscriminator(ndf=width, n_layers=7)
+        networks[f"local_{domain}"] = UGATITDiscriminator(ndf=width, n_layers=5)
+    return UGATIT(**networks, fused=fused)
+
+
+def official_ugatit(side: int, width: int) -> nn.ModuleDict:
+    return plain_ugatit.ugatit(width, width, side, light=True)
+
+
+def official_ugatit_step(nets: nn.ModuleDict) -> Step:
+    iteration = plain_ugatit.iteration(nets)
+
+    def step(batch: Mapping[str, Any]) -> None:
+        iteration(batch["A"], batch["B"])
+
+    return step
 
 
 def two_domains(batch_size: int, side: int) -> dict[str, Any]:
@@ -74,6 +107,13 @@ PAPERS: dict[str, Paper] = {
         long=((128, 4), (256, 1), (256, 4), (512, 1)),
         overhead=(64, 1),
     ),
+    "UGATIT": Paper(
+        module=ugatit,
+        batch=two_domains,
+        official=(official_ugatit, official_ugatit_step),
+        short=((128, 1),),
+        long=((128, 4), (256, 1)),
+    ),
 }
 
 
@@ -91,7 +131,7 @@ class Job:
         compile: of `Speed`.
         fused: Adam as one kernel.
         width: ``ngf`` and ``ndf``.
-        loop: "trainer", or "plain" for the loop written out.
+        loop: "trainer", "plain" for the same loop written out, or "official" for that of the official code.
         csv: log with a `CSVLogger`, once in each block.
         block: steps per turn.
     """

@@ -12,7 +12,7 @@ from sketchgan import CycleGAN, Pix2Pix
 from sketchgan.callbacks import CollapseAlarm, ImageMetrics
 from sketchgan.data import OpenMoji
 from sketchgan.data.transforms import to_uint8
-from sketchgan.metrics import DistributionScores, feature_net
+from sketchgan.metrics import DistributionScores, block_kid, feature_net
 from sketchgan.networks import PatchDiscriminator, ResnetGenerator, UNetGenerator
 
 ALL = ("l1", "psnr", "ssim", "fid", "kid", "is", "accuracy")
@@ -82,6 +82,47 @@ def test_every_number_has_its_protocol_beside_it(tmp_path, caplog):
     assert "made 92, real 92" in said[0]
 
 
+class MeanColour(nn.Module):
+    """Pictures' mean colour in a few directions: a feature network that shows the order of pictures."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(3, 4)
+
+    def forward(self, pictures):
+        return self.linear(pictures.float().mean((2, 3)) / 255)
+
+
+def test_kid_over_blocks_with_its_error_in_both_directions(tmp_path, caplog):
+    module, data, net = cyclegan(), openmoji(paired=False, batch_size=7), MeanColour()
+    run = quiet_trainer(callbacks=[ImageMetrics("kid", features=net, kid_block_size=10)], logger=CSVLogger(tmp_path))
+    with caplog.at_level("INFO"):
+        logged = run.validate(module, data, verbose=False)[0]
+    features = {"fake_B": [], "real_B": [], "fake_A": [], "real_A": []}
+    with torch.no_grad():
+        for batch in data.val_dataloader():
+            for name, pictures in module.eval().sample(batch).items():
+                if name in features:
+                    features[name].append(net(to_uint8(pictures)))
+    whole = {name: torch.cat(parts) for name, parts in features.items()}
+    lines = {
+        line["score"]: line for line in map(json.loads, Path(run.log_dir, "scores.jsonl").read_text().splitlines())
+    }
+    for side, suffix in (("B", ""), ("A", "_a")):
+        mean, error = block_kid(whole[f"fake_{side}"], whole[f"real_{side}"])
+        for score, value in ((f"val/kid{suffix}", mean), (f"val/kid_std{suffix}", error)):
+            assert logged[score] == pytest.approx(value.item(), rel=1e-5), score
+            about = lines[score]
+            assert about["value"] == pytest.approx(value.item(), rel=1e-5)
+            assert (about["block_size"], about["blocks"], about["made"], about["real"]) == (10, 10, 92, 92)
+            assert about["net"] == "MeanColour, own resizing"
+            assert "block_size 10, blocks 10, made 92, real 92)" in next(
+                text for record in caplog.records if (text := record.getMessage()).startswith(f"{score} ")
+            )
+    shuffled = whole["real_B"][torch.randperm(92)]
+    assert block_kid(whole["fake_B"], shuffled)[0].item() != pytest.approx(logged["val/kid"], rel=1e-3)
+
+
 def test_neither_the_sanity_check_nor_repetition_bends_the_score():
     """Real pictures are looked at once and every validation of the same network gives the same number."""
 
@@ -111,6 +152,20 @@ def test_neither_the_sanity_check_nor_repetition_bends_the_score():
     assert len({kid for _, kid in seen}) == 1
     # Two batches made and two real in the sanity check; two made in each of three passes, two real once; the widths.
     assert len(looked) == 4 + 3 * 2 + 2 + 1
+
+
+def test_networks_are_moved_once_a_pass():
+    moved = []
+
+    class Watched(MeanColour):
+        def _apply(self, *args, **kwargs):  # what every move ends in
+            moved.append(1)
+            return super()._apply(*args, **kwargs)
+
+    run = quiet_trainer(callbacks=[ImageMetrics(("fid", "accuracy"), features=(net := Watched()), classifier=net)])
+    run.validate(pix2pix(), openmoji(), verbose=False)
+    assert len(moved) == 1
+    assert run.num_val_batches == [6]
 
 
 def test_networks_and_real_pictures_stay_out_of_checkpoints(tmp_path):
@@ -197,6 +252,8 @@ def test_a_perfect_picture_is_written_as_json(tmp_path):
 def test_settings_that_do_not_fit_say_so():
     with pytest.raises(ValueError, match="unknown scores fod; there are l1, psnr"):
         ImageMetrics(("fod",))
+    with pytest.raises(ValueError, match="kid_block_size must be at least 2, got 0"):
+        ImageMetrics(("kid",), kid_block_size=0)
     with pytest.raises(ValueError, match="say by which classifier"):
         ImageMetrics(("accuracy",))
 

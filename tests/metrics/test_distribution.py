@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from golden_cases import golden
 
-from sketchgan.metrics import DistributionScores
-from sketchgan.metrics.distribution import _splits
+from sketchgan.metrics import DistributionScores, block_kid
+from sketchgan.metrics.distribution import _in_turns, _splits
 
 FEATURES = 16
 
@@ -19,9 +20,9 @@ def sets(made=60, real=50):
     )
 
 
-def filled(scores=("fid", "kid", "is"), **sizes):
+def filled(scores=("fid", "kid", "is"), kid_block_size=None, **sizes):
     made, real, logits = sets(**sizes)
-    metric = DistributionScores((FEATURES, 7), scores)
+    metric = DistributionScores((FEATURES, 7), scores, kid_block_size=kid_block_size)
     for part, of_logits in zip(made.split(8), logits.split(8), strict=True):
         metric.update(part, of_logits, real=False)
     for part in real.split(8):
@@ -59,6 +60,80 @@ def test_kid_of_sets_of_different_sizes_takes_subsets_of_the_smaller():
     made, real, _ = sets(made=60, real=50)
     value = filled(made=60, real=50).compute()["kid"].item()
     assert value == pytest.approx(kid(made, real), rel=0.2)
+
+
+def test_spread_of_kid_is_that_of_its_subsets(monkeypatch):
+    monkeypatch.setattr("sketchgan.metrics.distribution.KID_SUBSET", 20)
+    made, real, _ = sets()
+    metric, values = filled(("kid",)), []
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for _ in range(100):
+            of_real, of_made = torch.randperm(len(real))[:20], torch.randperm(len(made))[:20]
+            values.append(kid(made[of_made], real[of_real]))
+    computed = metric.compute()
+    assert metric.protocol() == {"kid": {"subset_size": 20, "subsets": 100}}
+    assert computed["kid"].item() == pytest.approx(np.mean(values), rel=1e-4)
+    assert computed["kid_std"].item() == pytest.approx(np.std(values), rel=1e-4)
+
+
+def test_a_subset_that_is_the_whole_set_has_no_spread():
+    metric = filled(("kid",), made=50, real=50)
+    assert metric.protocol() == {"kid": {"subset_size": 50, "subsets": 1}}
+    assert metric.compute().keys() == {"kid"}
+
+
+UGATIT = golden("ugatit_kid").tensors
+
+
+def ugatit(*scores, **kwargs):
+    metric = DistributionScores((48, 48), scores, **kwargs)
+    for part in UGATIT["in.fake"].split(7):
+        metric.update(part, part, real=False)
+    for part in UGATIT["in.real"].split(5):
+        metric.update(part, part, real=True)
+    return metric
+
+
+def test_kid_over_blocks_is_that_of_ugatits_authors():
+    made, real = UGATIT["in.fake"], UGATIT["in.real"]
+    mean, error = block_kid(made, real)
+    assert mean.item() == pytest.approx(UGATIT["out.kid_mean_block10"].item(), abs=2e-7, rel=0)
+    assert error.item() == pytest.approx(UGATIT["out.kid_std_block10"].item(), abs=2e-7, rel=0)
+    mean, error = block_kid(made, real, block_size=1000)
+    assert mean.item() == pytest.approx(UGATIT["out.kid_mean_block1000"].item(), abs=2e-7, rel=0)
+    assert error.isnan()
+    assert mean.item() == pytest.approx(kid(made, real), rel=1e-9)
+
+
+def test_scores_over_blocks_are_those_of_ugatits_authors():
+    metric = ugatit("fid", "kid", kid_block_size=10)
+    assert metric.protocol() == {"fid": {}, "kid": {"block_size": 10, "blocks": 4}}
+    values = metric.compute()
+    assert values["kid"].item() == pytest.approx(UGATIT["out.kid_mean_block10"].item(), abs=2e-7, rel=0)
+    assert values["kid_std"].item() == pytest.approx(UGATIT["out.kid_std_block10"].item(), abs=2e-7, rel=0)
+    assert values["fid"].item() == pytest.approx(UGATIT["out.fid"].item(), rel=1e-6)
+    one = ugatit("kid", kid_block_size=1000)
+    assert one.protocol() == {"kid": {"block_size": 1000, "blocks": 1}}
+    assert one.compute().keys() == {"kid"}
+
+
+def test_blocks_that_would_hold_one_picture_give_no_score():
+    made, real, _ = sets(made=60, real=11)
+    with pytest.raises(ValueError, match="6 blocks need two of each set at least, got 60 made and 11 real pictures"):
+        block_kid(made, real)
+    assert filled(("kid",), kid_block_size=10, made=60, real=11).compute() == {}
+    assert filled(("kid",), kid_block_size=10, made=60, real=12).compute().keys() == {"kid", "kid_std"}
+    with pytest.raises(ValueError, match="0 blocks need two"):
+        block_kid(made[:0], real[:0])
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("count", [0, 1, 7, 9])
+def test_what_processes_took_in_turns_is_put_back_into_order(processes, count):
+    whole = torch.arange(2.0 * count).reshape(count, 2)
+    assert torch.equal(_in_turns([whole[process::processes] for process in range(processes)]), whole)
+    assert torch.equal(_in_turns([whole, *[whole[:0]] * (processes - 1)]), whole)
 
 
 def test_inception_score_is_that_of_its_splits():
@@ -111,3 +186,5 @@ def test_too_few_pictures_give_no_score():
 def test_unknown_scores_are_named():
     with pytest.raises(ValueError, match="unknown scores frechet; there are fid, kid and is"):
         DistributionScores((FEATURES, 7), ("frechet",))
+    with pytest.raises(ValueError, match="kid_block_size must be at least 2, got 1"):
+        DistributionScores((FEATURES, 7), ("kid",), kid_block_size=1)

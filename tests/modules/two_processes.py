@@ -46,7 +46,8 @@ def joint_batch(entry: Entry, processes: int) -> dict[str, torch.Tensor]:
 def scores(entry: Entry, processes: int) -> dict[str, float]:
     """Of a validation set whose pictures cannot be shared out evenly."""
     seed_everything(1)
-    run = trainer(processes, callbacks=[ImageMetrics(SCORES, features="openmoji", classifier="openmoji")])
+    metrics = ImageMetrics(SCORES, features="openmoji", classifier="openmoji", kid_block_size=2)
+    run = trainer(processes, callbacks=[metrics])
     data = entry.datamodule(batch_size=3)
     return {name: float(value) for name, value in run.validate(entry.build(), data, verbose=False)[0].items()}
 

@@ -6,9 +6,16 @@ from typing import Any
 
 from torch import nn
 
-from sketchgan import CycleGAN, GANModule, Pix2Pix
+from sketchgan import UGATIT, CycleGAN, GANModule, Photo2Cartoon, Pix2Pix
 from sketchgan.data import OpenMoji, TranslationData
-from sketchgan.networks import PatchDiscriminator, ResnetGenerator, UNetGenerator
+from sketchgan.networks import (
+    PatchDiscriminator,
+    Photo2CartoonGenerator,
+    ResnetGenerator,
+    UGATITDiscriminator,
+    UGATITGenerator,
+    UNetGenerator,
+)
 
 SIZE = 32
 
@@ -19,11 +26,13 @@ class Entry:
 
     cls: type[GANModule]
     networks: Callable[[], dict[str, nn.Module]]
-    forwards: dict[str, int]  # passes of each network in one training step
+    forwards: dict[str, int]  # how often each network sees a batch in one training step
+    calls: dict[str, int]  # in how many passes: some carry several batches
     per_sample: Callable[[], dict[str, nn.Module]]  # without batch norm and dropout: a batch can be cut in two
     per_sample_settings: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
+    rates: tuple[float, ...] = (1, 1, 2 / 3, 2 / 3)  # relative, in two epochs of two batches
 
     def build(self, **kwargs: Any) -> GANModule:
         return self.cls(**self.networks(), **self.settings, **kwargs)
@@ -65,11 +74,34 @@ def cyclegan_per_sample() -> dict[str, nn.Module]:
     }
 
 
+def four_discriminators() -> dict[str, nn.Module]:
+    return {
+        f"{where}_{domain}": UGATITDiscriminator(ndf=2, n_layers=layers)
+        for where, layers in (("global", 5), ("local", 4))
+        for domain in "ab"
+    }
+
+
+def ugatit_networks() -> dict[str, nn.Module]:
+    generators = {f"generator_{way}": UGATITGenerator(ngf=4, n_blocks=1, light=True) for way in ("ab", "ba")}
+    return generators | four_discriminators()
+
+
+def photo2cartoon_networks() -> dict[str, nn.Module]:
+    generators = {f"generator_{way}": Photo2CartoonGenerator(ngf=4) for way in ("ab", "ba")}
+    face = nn.Sequential(nn.AvgPool2d(28), nn.Flatten(), nn.Linear(48, 8))
+    return generators | four_discriminators() | {"face_network": face}
+
+
+SIX = ("generator_ab", "generator_ba", "global_a", "local_a", "global_b", "local_b")
+BY_ITERATION = {"n_iterations": 3, "n_iterations_decay": 20}
+
 ZOO = {
     "pix2pix": Entry(
         Pix2Pix,
         pix2pix_networks,
         forwards={"generator": 1, "discriminator": 3},
+        calls={"generator": 1, "discriminator": 3},
         per_sample=pix2pix_per_sample,
         settings={"n_epochs": 1, "n_epochs_decay": 2},
     ),
@@ -77,9 +109,30 @@ ZOO = {
         CycleGAN,
         cyclegan_networks,
         forwards={"generator_ab": 3, "generator_ba": 3, "discriminator_a": 3, "discriminator_b": 3},
+        calls={"generator_ab": 3, "generator_ba": 3, "discriminator_a": 3, "discriminator_b": 3},
         per_sample=cyclegan_per_sample,
         per_sample_settings={"pool_size": 0},
         settings={"pool_size": 6, "n_epochs": 1, "n_epochs_decay": 2},
         data={"paired": False},
+    ),
+    "ugatit": Entry(
+        UGATIT,
+        ugatit_networks,
+        forwards=dict.fromkeys(SIX, 3),
+        calls=dict.fromkeys(SIX, 2),
+        per_sample=ugatit_networks,
+        settings=BY_ITERATION,
+        data={"paired": False},
+        rates=(1, 1, 1, 0.95),
+    ),
+    "photo2cartoon": Entry(
+        Photo2Cartoon,
+        photo2cartoon_networks,
+        forwards=dict.fromkeys(SIX, 3),
+        calls=dict.fromkeys(SIX, 2),
+        per_sample=photo2cartoon_networks,
+        settings=BY_ITERATION,
+        data={"paired": False},
+        rates=(1, 1, 1, 0.95),
     ),
 }
