@@ -62,8 +62,11 @@ def refuse_tensorflow(src: Path) -> None:
     Raises:
         ValueError: with what to do.
     """
-    beside = [*src.glob("*.index")] if src.is_dir() else [src.with_name(f"{src.name}.index")]
-    if _TENSORFLOW.fullmatch(src.name) or (not src.is_file() and any(path.is_file() for path in beside)):
+    if src.is_dir():
+        found = any(src.glob("*.index")) and not any(src.glob("*.pt*"))
+    else:
+        found = bool(_TENSORFLOW.fullmatch(src.name)) or src.with_name(f"{src.name}.index").is_file()
+    if found:
         raise ValueError(
             f"{src} is a TensorFlow checkpoint, which needs TensorFlow to be read; give its variables to "
             "sketchgan.convert.from_tensorflow"

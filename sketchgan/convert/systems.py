@@ -37,7 +37,7 @@ class System:
         return self.module.__name__
 
 
-_TABLE = [
+_TABLE = [  # a module stands below the one that it derives from
     System(Pix2Pix, pix2pix_cyclegan.PIX2PIX, pix2pix_cyclegan.NETWORKS),
     System(CycleGAN, pix2pix_cyclegan.CYCLEGAN, pix2pix_cyclegan.NETWORKS),
     System(UGATIT, ugatit.UGATIT, ugatit.NETWORKS, True, "bilinear", ("light", "image_size")),
@@ -50,11 +50,7 @@ NETWORKS = [*pix2pix_cyclegan.NETWORKS, *ugatit.NETWORKS]
 
 def system_of(module: GANModule) -> System | None:
     """The system of a module, or of the module that it derives from."""
-    return next((SYSTEMS[cls.__name__] for cls in type(module).__mro__ if _is_ours(cls)), None)
-
-
-def _is_ours(cls: type) -> bool:
-    return cls.__name__ in SYSTEMS and SYSTEMS[cls.__name__].module is cls
+    return next((system for system in reversed(_TABLE) if isinstance(module, system.module)), None)
 
 
 def official_network(network: nn.Module, system: System | None = None) -> OfficialNetwork:
