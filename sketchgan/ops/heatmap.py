@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def jet(levels: Tensor) -> Tensor:
-    """Colours of OpenCV's JET table, blue to red: levels ``(N, 1, H, W)``, 0 to 255 → ``(N, 3, H, W)`` in the same range.
+    """Colours of OpenCV's JET table, blue to red: ``(N, 1, H, W)`` → ``(N, 3, H, W)``, both from 0 to 255.
 
     Examples:
         >>> jet(torch.tensor([0.0, 128.0, 255.0]).view(3, 1, 1, 1)).view(3, 3)
