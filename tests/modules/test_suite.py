@@ -266,7 +266,7 @@ def test_fp16_scaler(entry):
             grads = [p.grad for group in optimizer.param_groups for p in group["params"]]
             self.seen.append(torch.nn.utils.get_total_norm(grads).item())
 
-    plugin = MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu", init_scale=256.0))
+    plugin = MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu", init_scale=16.0))
     norms = Norms()
     module = fresh(entry)
     trainer(max_epochs=1, limit_train_batches=2, limit_val_batches=0, plugins=[plugin], callbacks=[norms]).fit(
@@ -278,7 +278,7 @@ def test_fp16_scaler(entry):
     trainer(max_epochs=1, limit_train_batches=2, limit_val_batches=0, callbacks=[Norms()]).fit(
         module, entry.datamodule()
     )
-    assert scaled == pytest.approx(Norms.seen, rel=0.2)  # and not 256 times as much
+    assert scaled == pytest.approx(Norms.seen, rel=0.2)  # and not 16 times as much
 
 
 def test_fused_clipped_and_scaled_is_refused(entry):
