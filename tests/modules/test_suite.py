@@ -266,7 +266,7 @@ def test_fp16_scaler(entry):
             grads = [p.grad for group in optimizer.param_groups for p in group["params"]]
             self.seen.append(torch.nn.utils.get_total_norm(grads).item())
 
-    plugin = MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu", init_scale=16.0))
+    plugin = MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu", init_scale=64.0))
     norms = Norms()
     module = fresh(entry)
     trainer(max_epochs=1, limit_train_batches=2, limit_val_batches=0, plugins=[plugin], callbacks=[norms]).fit(
@@ -278,7 +278,8 @@ def test_fp16_scaler(entry):
     trainer(max_epochs=1, limit_train_batches=2, limit_val_batches=0, callbacks=[Norms()]).fit(
         module, entry.datamodule()
     )
-    assert scaled == pytest.approx(Norms.seen, rel=0.2)  # and not 16 times as much
+    # Not 64 times as much; the gradients of deep networks with norms on few pixels are rough in half precision.
+    assert all(1 / 4 < one / other < 4 for one, other in zip(scaled, Norms.seen, strict=True))
 
 
 def test_fused_clipped_and_scaled_is_refused(entry):
