@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from sketchgan.callbacks import CollapseAlarm, GracefulStop, ImageMetrics, PredictionWriter, SampleGrid, Speed
 from sketchgan.convert import convert
+from sketchgan.convert.systems import SYSTEMS
 from sketchgan.data import TranslationData, combine_pairs, prepare_faces
 from sketchgan.inference import translate
 from sketchgan.modules import GANModule
@@ -248,18 +249,24 @@ def _translate(args: list[str]) -> None:
 def _convert(args: list[str]) -> None:
     """``sketchgan convert SRC DST``."""
     parser = argparse.ArgumentParser(
-        "sketchgan convert", description="Convert official weights of pix2pix, CycleGAN and anti-aliased CUT, or back."
+        "sketchgan convert",
+        description="Convert official weights of pix2pix, CycleGAN, anti-aliased CUT, U-GAT-IT and photo2cartoon, or "
+        "back.",
     )
-    parser.add_argument("src", metavar="SRC", help="official .pth file or folder of them, or a file of ours")
+    parser.add_argument(
+        "src", metavar="SRC", help="official .pth file or folder of them, .pt file of several networks, or file of ours"
+    )
     parser.add_argument(
         "dst",
         metavar="DST",
         help="NAME.safetensors for translate and load, NAME.ckpt for fit --ckpt_path (needs all networks), or from a "
-        "file of ours NAME.pth or a folder for official code",
+        "file of ours NAME.pth or a folder for official code, NAME.pt for that of U-GAT-IT and photo2cartoon",
     )
-    parser.add_argument("--module", choices=("Pix2Pix", "CycleGAN"), help="whose the weights are, if not as guessed")
+    parser.add_argument("--module", choices=tuple(SYSTEMS), help="whose the weights are, if not as guessed")
     parser.add_argument("--epoch", default="latest", help="which files of a folder (default: latest)")
-    parser.add_argument("--image_size", type=int, default=256, help="side that the official test script resizes to")
+    parser.add_argument(
+        "--image_size", type=int, help="side that the official test script resizes to, if not visible (default: 256)"
+    )
     parser.add_argument("--dropout", type=float, help="of a U-Net, whose weights do not show it (default: 0.5)")
     parser.add_argument("--padding", choices=("reflect", "replicate"), help="of residual blocks (default: reflect)")
     options = vars(parser.parse_args(args))

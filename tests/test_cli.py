@@ -13,6 +13,7 @@ import sketchgan
 from sketchgan import CycleGAN, GANModule, Pix2Pix
 from sketchgan.callbacks import Speed
 from sketchgan.cli import MAIN_JOB, _complete, main, run
+from sketchgan.data import OpenMoji
 from sketchgan.recipes import find_recipe, recipes
 
 QUIET = [
@@ -58,16 +59,28 @@ def test_every_recipe_parses_and_those_on_embedded_data_run(name, capsys):
         assert end.value.code == 0
         parsed = yaml.safe_load(capsys.readouterr().out)
         model, data = parsed["model"]["init_args"], parsed["data"]["init_args"]
-        assert model["n_epochs"] + model["n_epochs_decay"] == parsed["trainer"]["max_epochs"]
-        assert (model["lr"], model["betas"], data["load_size"], data["crop_size"]) == (2e-4, [0.5, 0.999], 286, 256)
-        assert parsed["checkpoint"]["monitor"] == "val/fid"
+        assert (model["betas"], data["load_size"], data["crop_size"]) == ([0.5, 0.999], 286, 256)
+        if "n_epochs" in model:
+            assert model["n_epochs"] + model["n_epochs_decay"] == parsed["trainer"]["max_epochs"]
+            assert (model["lr"], data["resample"], parsed["checkpoint"]["monitor"]) == (2e-4, "bicubic", "val/fid")
+        else:
+            assert (model["n_iterations"], model["n_iterations_decay"]) == (500_000, 500_000)
+            batches = 200_000 if name == "photo2cartoon" else 1_000_000
+            assert parsed["trainer"]["max_steps"] == 2 * batches, "Lightning counts the updates of both optimizers"
+            assert (model["lr"], data["resample"]) == (1e-4, "bilinear")
+            assert model["light"] == ("light" in name or name == "photo2cartoon")
+            assert parsed["metrics"]["kid_block_size"] == (10 if "anime" in name else None)
         with pytest.raises(FileNotFoundError, match=rf"no folder {data['root']} \(the first lines of"):
             getattr(sketchgan.data, parsed["data"]["class_path"].rpartition(".")[2])(**data).train_dataloader()
         return
     cli = run(["fit", "--config", name, *QUIET, "--trainer.max_epochs=1", "--data.init_args.batch_size=2"])
     assert cli.trainer.global_step == 4
-    planned = cli.model.planned_epochs
-    assert planned == config["trainer"]["max_epochs"], "the learning rate fits the length of the run"
+    planned, epochs = cli.model.planned_epochs, config["trainer"]["max_epochs"]
+    if planned is None:
+        batches = len(OpenMoji(**config["data"]["init_args"]).train_dataloader())
+        assert sum(cli.model.lr_curve) == epochs * batches, "the learning rate fits the length of the run"
+    else:
+        assert planned == epochs, "the learning rate fits the length of the run"
 
 
 def test_main_job_is_what_fit_does_alone(capsys):

@@ -128,7 +128,6 @@ class ILN(AdaLIN):
         rho: where the learned share of instance norm begins.
         learn_rho: False keeps it there: 1 makes this instance norm, 0 layer norm.
         unbiased: see `layer_instance_norm`.
-        smoothing: see `AdaLIN`.
 
     Shapes: ``(N, C, H, W)`` → the same.
     """
@@ -139,9 +138,8 @@ class ILN(AdaLIN):
         rho: float = 0.0,
         learn_rho: bool = True,
         unbiased: bool = True,
-        smoothing: float = 0.0,
     ) -> None:
-        super().__init__(channels, rho, learn_rho, unbiased, smoothing)
+        super().__init__(channels, rho, learn_rho, unbiased)
         self.gamma = nn.Parameter(torch.ones(1, channels, 1, 1))
         self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
@@ -171,8 +169,8 @@ class SoftAdaLIN(nn.Module):
         self.style_beta = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor, content: Tensor, style: Tensor) -> Tensor:
-        gamma = torch.lerp(self.style_gamma(style), self.content_gamma(content), self.w_gamma)
-        beta = torch.lerp(self.style_beta(style), self.content_beta(content), self.w_beta)
+        gamma = (1 - self.w_gamma) * self.style_gamma(style) + self.w_gamma * self.content_gamma(content)
+        beta = (1 - self.w_beta) * self.style_beta(style) + self.w_beta * self.content_beta(content)
         return self.norm(x, gamma, beta)
 
 

@@ -30,13 +30,14 @@ class _SpectralNorm(nn.Module):
     def normalised_weight(self) -> Tensor:
         """The weight divided by its largest singular value as last estimated."""
         with torch.autocast(self.weight_orig.device.type, enabled=False):
-            return self.weight_orig / torch.dot(self.weight_u, torch.mv(self.weight_orig.flatten(1), self.weight_v))
+            u, v = self.weight_u.clone(), self.weight_v.clone()  # later passes overwrite what the graph keeps
+            return self.weight_orig / torch.dot(u, torch.mv(self.weight_orig.flatten(1), v))
 
     def _sigmas(self, passes: int) -> Tensor:
         """Largest singular value as estimated in each of several passes, one after the other: ``(passes,)``."""
         matrix = self.weight_orig.flatten(1)
         with torch.autocast(matrix.device.type, enabled=False):
-            u, v = self.weight_u, self.weight_v
+            u, v = self.weight_u.clone(), self.weight_v.clone()  # later passes overwrite what the graph keeps
             sigmas = []
             for _ in range(passes):
                 if self.training:

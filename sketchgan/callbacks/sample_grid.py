@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sketchgan.data.transforms import to_uint8
 
-_MARGIN = 52  # for the names of the rows, in Pillow's built-in font
+_MARGIN = 52  # for the names of the rows, in Pillow's built-in font, whose letters are six pixels wide
 
 
 class SampleGrid(Callback):
@@ -83,7 +83,8 @@ def draw_grid(rows: dict[str, list[Tensor]], gap: int = 2) -> Image.Image:
     """
     height, width = (max(picture.shape[dim] for pictures in rows.values() for picture in pictures) for dim in (-2, -1))
     columns = max(map(len, rows.values()))
-    size = (_MARGIN + columns * (width + gap), len(rows) * (height + gap))
+    margin = max(_MARGIN, 6 * max(map(len, rows)) + 10)
+    size = (margin + columns * (width + gap), len(rows) * (height + gap))
     grid = Image.new("RGB", size, (40, 40, 40))
     pen = ImageDraw.Draw(grid)
     for y, (name, pictures) in enumerate(rows.items()):
@@ -91,5 +92,5 @@ def draw_grid(rows: dict[str, list[Tensor]], gap: int = 2) -> Image.Image:
         for x, picture in enumerate(pictures):
             drawn = picture[:3] if len(picture) >= 3 else picture[:1]
             pixels = drawn.expand(3, -1, -1).permute(1, 2, 0).numpy()
-            grid.paste(Image.fromarray(pixels), (_MARGIN + x * (width + gap), y * (height + gap)))
+            grid.paste(Image.fromarray(pixels), (margin + x * (width + gap), y * (height + gap)))
     return grid

@@ -4,11 +4,12 @@ A file of official weights holds tensors and no word on the network that they be
 is read off them; what they do not show (a U-Net's dropout) is assumed as the official default, and can be given.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 KeyMap = dict[str, str]
@@ -29,6 +30,7 @@ class OfficialNetwork:
         assumed: those that they do not show, as far as they matter, with the official defaults.
         keys: the key map of one of our networks.
         choices: of an assumed setting that is one of a few.
+        old: how weights show that they are of an earlier state of the official code, which differs, and what to say.
     """
 
     name: str
@@ -38,17 +40,18 @@ class OfficialNetwork:
     assumed: Callable[[State], dict[str, Any]]
     keys: Callable[[Any], KeyMap]
     choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    old: Callable[[State], str] = lambda state: ""
 
 
 @dataclass(frozen=True)
 class Recognised:
-    """Official weights, cleaned, and the network that they belong to."""
+    """Official weights, cleaned (``notes`` say how), and the network that they belong to."""
 
     official: OfficialNetwork
     state: State
     settings: dict[str, Any]
     assumed: dict[str, Any]
-    dropped: int
+    notes: list[str]
 
     def build(self) -> nn.Module:
         """Our network with these weights.
@@ -56,8 +59,13 @@ class Recognised:
         Raises:
             ValueError: if a key or a shape does not fit, with a few of them and the likely cause.
         """
-        with torch.device("meta"):  # no memory before all shapes are known to fit
-            shapes = self.official.network(**self.settings)
+        if old := self.official.old(self.state):
+            raise ValueError(old)
+        try:
+            with torch.device("meta"):  # no memory before all shapes are known to fit
+                shapes = self.official.network(**self.settings)
+        except (RuntimeError, TypeError, OverflowError) as error:  # sizes beyond what a tensor can have
+            raise ValueError(f"{self.official.name} cannot be as large as these weights ask for") from error
         compare(shapes, self.state, self.official.keys(shapes), self.official.name)
         network = self.official.network(**self.settings)
         load_renamed(network, self.state, self.official.keys(network), self.official.name)
@@ -75,7 +83,7 @@ def recognise(state: Mapping[str, Any], networks: list[OfficialNetwork], **given
     Raises:
         ValueError: if these are no weights, of no such network, or a given setting contradicts them.
     """
-    clean, dropped = cleaned(state)
+    clean, notes = cleaned(state)
     official = next((candidate for candidate in networks if candidate.recognises(clean)), None)
     if official is None:
         raise ValueError(f"these are weights of none of {', '.join(n.name for n in networks)}: {_guess(list(clean))}")
@@ -91,17 +99,19 @@ def recognise(state: Mapping[str, Any], networks: list[OfficialNetwork], **given
         if name in assumed and value not in official.choices.get(name, (value,)):
             raise ValueError(f"{name} must be one of {', '.join(official.choices[name])}, got {value!r}")
     assumed |= {name: value for name, value in given.items() if name in assumed}
-    return Recognised(official, clean, visible | assumed, assumed, dropped)
+    return Recognised(official, clean, visible | assumed, assumed, notes)
 
 
-def cleaned(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], int]:
+def cleaned(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
     """Bring weights of any age into today's form.
 
     Strips `torch.nn.DataParallel`'s prefix, drops the running statistics that instance norm kept (and never used)
-    before PyTorch 0.4.1, and fills in the batch counts that batch norm did not have then.
+    before PyTorch 0.4.1, and fills in the batch counts that batch norm did not have then. Spectral norm kept the
+    quotient instead of its second vector before PyTorch 1.0; the first step of the power iteration makes that vector of
+    what is there.
 
     Returns:
-        The weights, and the number of entries dropped.
+        The weights, and what was dropped or filled in.
 
     Raises:
         ValueError: if there is anything but tensors by name.
@@ -109,31 +119,56 @@ def cleaned(state: Mapping[str, Any]) -> tuple[dict[str, Tensor], int]:
     others = [key for key, value in state.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
     if others or not state:
         raise ValueError(f"these are no weights by name: {_guess(list(state))}")
+    refuse_shared_values(state.values())
     _refuse_odd_tensors(state)
     while all(key.startswith("module.") for key in state):
         state = {key.removeprefix("module."): value for key, value in state.items()}
     clean: dict[str, Tensor] = {}
-    dropped = 0
+    dropped = filled = 0
     for key, value in state.items():
         layer, _, entry = key.rpartition(".")
         if entry in ("running_mean", "running_var", "num_batches_tracked") and f"{layer}.weight" not in state:
             dropped += 1
             continue
+        if entry == "weight" and _lacks_vector(state, layer):
+            continue
         clean[key] = value
         if entry == "running_mean" and f"{layer}.num_batches_tracked" not in state:
             clean[f"{layer}.num_batches_tracked"] = torch.tensor(0)
-    return clean, dropped
+        if entry == "weight_u" and _lacks_vector(state, layer):
+            matrix = state[f"{layer}.weight_orig"].flatten(1)
+            clean[f"{layer}.weight_v"] = F.normalize(matrix.float().t() @ value.float(), dim=0, eps=1e-12)
+            filled += 1
+    notes = [f"{dropped} unused running statistics left out"] if dropped else []
+    return clean, notes + ([f"{filled} missing weight_v computed from weight_u"] if filled else [])
+
+
+def _lacks_vector(state: State, layer: str) -> bool:
+    """Whether a layer with spectral norm lacks its second vector, and the first fits the weight."""
+    weight, u = state.get(f"{layer}.weight_orig"), state.get(f"{layer}.weight_u")
+    if weight is None or u is None or f"{layer}.weight_v" in state:
+        return False
+    return weight.ndim > 1 and u.shape == weight.shape[:1]
+
+
+def refuse_shared_values(tensors: Iterable[Tensor], source: Any = "") -> None:
+    """Raise for views of one storage and for repeated values, which would let a small file fill the memory.
+
+    Raises:
+        ValueError: naming the source, if it has a name.
+    """
+    tensors = list(tensors)
+    plain = [value for value in tensors if value.layout == torch.strided and not (value.is_quantized or value.is_meta)]
+    storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in plain}
+    if sum(value.numel() * value.element_size() for value in plain) > sum(storages.values()):
+        start = f"{source}: " if source else ""
+        raise ValueError(f"{start}the tensors share or repeat their values, and are larger than what the file holds")
 
 
 def _refuse_odd_tensors(state: State) -> None:
     for key, value in state.items():
         if value.layout != torch.strided or value.is_quantized or value.is_meta:
             raise ValueError(f"{key} is a {str(value.layout)[6:]} tensor on {value.device}, not plain numbers")
-    # Views of one storage, or a few values repeated, would let a small file fill the memory.
-    storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in state.values()}
-    if sum(value.numel() * value.element_size() for value in state.values()) > sum(storages.values()):
-        raise ValueError("the tensors share or repeat their values, and are larger than what the file holds")
-    for key, value in state.items():
         count = key.endswith(".num_batches_tracked")
         if value.numel() == 0 or not (value.is_floating_point() or count):
             raise ValueError(f"{key} is no weight: {str(value.dtype)[6:]} of shape {tuple(value.shape)}")

@@ -4,6 +4,9 @@ import math
 import re
 from typing import Any
 
+from torch import nn
+
+from sketchgan.blocks import ILN
 from sketchgan.convert.official import KeyMap, OfficialNetwork, State
 from sketchgan.networks import Photo2CartoonGenerator, UGATITDiscriminator, UGATITGenerator
 
@@ -34,6 +37,27 @@ def ugatit_discriminator_keys(n_layers: int) -> KeyMap:
     """Key map of `UGATITDiscriminator`."""
     keys = {f"model.{1 + 3 * i}": f"layers.{i}" for i in range(n_layers - 1)}
     return keys | {"gap_fc": "cam.gap_fc", "gmp_fc": "cam.gmp_fc", "conv1x1": "cam.conv", "conv": "head"}
+
+
+def _generator_keys(network: UGATITGenerator) -> KeyMap:
+    stem, last_norm = network.stem[1], network.up[1][3]  # type: ignore[index]
+    _refuse_variants(network, cam=network.cam, bias=stem.bias)
+    if not (isinstance(last_norm, ILN) and isinstance(last_norm.rho, nn.Parameter)):
+        raise ValueError('the official PyTorch code has no decoder without AdaLIN; only norm="adalin" goes back to it')
+    return ugatit_generator_keys(len(network.blocks))
+
+
+def _discriminator_keys(network: UGATITDiscriminator) -> KeyMap:
+    _refuse_variants(network, cam=network.cam, bias=network.head.bias)
+    return ugatit_discriminator_keys(len(network.layers) + 1)
+
+
+def _refuse_variants(network: nn.Module, cam: Any, bias: Any) -> None:
+    name = type(network).__name__
+    if bias is not None:
+        raise ValueError(f'{name}(variant="tensorflow") has no counterpart in the official PyTorch code')
+    if cam is None:
+        raise ValueError(f"the official PyTorch code has no {name}(cam=False)")
 
 
 def photo2cartoon_keys() -> KeyMap:
@@ -74,11 +98,13 @@ def _hourglass_keys(theirs: str, ours: str, residual: bool = True) -> KeyMap:
     return {f"{theirs}.{key}": f"{ours}.{mine}" for key, mine in keys.items()}
 
 
-def _style_settings(state: State, ngf: int) -> dict[str, Any]:
+def _style_settings(state: State, ngf: int, multiple: int, least: int) -> dict[str, Any]:
     """Light or full, and the size of a full one's pictures, from the width of the style MLP."""
     features = state["FC.0.weight"].shape[1]
-    light = features == 4 * ngf
-    return {"light": light} | ({} if light else {"image_size": 4 * math.isqrt(features // (4 * ngf))})
+    if features == 4 * ngf:
+        return {"light": True}
+    side = 4 * math.isqrt(features // (4 * ngf))
+    return {"light": False, "image_size": max(least, side - side % multiple)}
 
 
 def _ugatit(state: State) -> dict[str, Any]:
@@ -89,7 +115,7 @@ def _ugatit(state: State) -> dict[str, Any]:
         "out_channels": state["UpBlock2.11.weight"].shape[0],
         "ngf": first.shape[0],
         "n_blocks": len(blocks),
-        **_style_settings(state, first.shape[0]),
+        **_style_settings(state, first.shape[0], multiple=4, least=4),
     }
 
 
@@ -99,38 +125,49 @@ def _photo2cartoon(state: State) -> dict[str, Any]:
         "in_channels": first.shape[1],
         "out_channels": state["ConvBlock2.1.weight"].shape[0],
         "ngf": first.shape[0],
-        **_style_settings(state, first.shape[0]),
+        **_style_settings(state, first.shape[0], multiple=16, least=32),
     }
 
 
 def _discriminator(state: State) -> dict[str, Any]:
     first = state["model.1.weight_orig"]
     layers = {key for key in state if re.fullmatch(r"model\.\d{1,4}\.weight_orig", key)}
-    return {"in_channels": first.shape[1], "ndf": first.shape[0], "n_layers": len(layers) + 1}
+    return {"in_channels": first.shape[1], "ndf": first.shape[0], "n_layers": max(3, len(layers) + 1)}
 
 
 def _nothing(state: State) -> dict[str, Any]:
     return {}
 
 
-def _has(state: State, **dims: int) -> bool:
-    names = {key.replace("__", "."): dim for key, dim in dims.items()}
-    return all(key in state and state[key].ndim == dim for key, dim in names.items())
+def _old_generator(state: State) -> str:
+    if "FC.1.weight" not in state or "FC.2.weight" in state:
+        return ""
+    return (
+        "FC.1.weight in place of FC.2.weight: these weights are from before 2019-08-07, when the official code got "
+        "the ReLUs of the style MLP; with them another network comes out, so train anew or use the code of that time"
+    )
+
+
+def _are_weights(state: State, layers: dict[str, int]) -> bool:
+    """Whether layers have weights of so many dimensions."""
+    weights = {layer: state.get(f"{layer}.weight") for layer in layers}
+    return all(weight is not None and weight.ndim == layers[layer] for layer, weight in weights.items())
 
 
 NETWORKS = [
     OfficialNetwork(
         "the U-GAT-IT generator",
         UGATITGenerator,
-        lambda state: _has(state, DownBlock__1__weight=4, UpBlock2__11__weight=4, FC__0__weight=2),
+        lambda state: _are_weights(state, {"DownBlock.1": 4, "UpBlock2.11": 4, "FC.0": 2}),
         _ugatit,
         _nothing,
-        lambda network: ugatit_generator_keys(len(network.blocks)),
+        _generator_keys,
+        old=_old_generator,
     ),
     OfficialNetwork(
         "the photo2cartoon generator",
         Photo2CartoonGenerator,
-        lambda state: _has(state, ConvBlock1__1__weight=4, ConvBlock2__1__weight=4, FC__0__weight=2),
+        lambda state: _are_weights(state, {"ConvBlock1.1": 4, "ConvBlock2.1": 4, "FC.0": 2}),
         _photo2cartoon,
         _nothing,
         lambda network: photo2cartoon_keys(),
@@ -138,9 +175,9 @@ NETWORKS = [
     OfficialNetwork(
         "the U-GAT-IT discriminator",
         UGATITDiscriminator,
-        lambda state: _has(state, model__1__weight_orig=4),
+        lambda state: "model.1.weight_orig" in state and state["model.1.weight_orig"].ndim == 4,
         _discriminator,
         _nothing,
-        lambda network: ugatit_discriminator_keys(len(network.layers) + 1),
+        _discriminator_keys,
     ),
 ]

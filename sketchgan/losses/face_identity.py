@@ -81,7 +81,8 @@ class FaceIdentityLoss:
             return
         if self.network is None and self.weights is None:
             raise FileNotFoundError(
-                f"the face-ID loss needs the weights of a face network: fetch {OFFICIAL}, and give its path as weights"
+                f"the face-ID loss needs the weights of a face network: fetch {OFFICIAL}, and give its path as weights "
+                "(face_weights of Photo2Cartoon, which does without them under lambda_face=0)"
             )
         with torch.inference_mode(False):  # weights made inside it could never serve in training
             network = MobileFaceNet() if self.network is None else self.network

@@ -349,8 +349,9 @@ class GANModule(LightningModule):
     def _at_any_size(self, make: Callable[[Batch], dict[str, Tensor]], batch: Batch) -> dict[str, Tensor]:
         """Pad the batch to what the networks take, and crop what they make."""
         multiple = self.size_multiple
+        least = max(getattr(module, "smallest_size", 8) for module in self.modules())
         sides = {side: batch[side] for side in ("A", "B") if side in batch}
-        padded = {side: pad_to_multiple(images, multiple) for side, images in sides.items()}
+        padded = {side: pad_to_multiple(images, multiple, least) for side, images in sides.items()}
         pictures = make({**batch, **padded})
         if all(padded[side] is images for side, images in sides.items()):
             return pictures

@@ -32,11 +32,15 @@ class FiniteGuard:
         Raises:
             NonFiniteLossError: naming the term and the batch.
         """
-        for names, first_bad in self._first_bad.items():
-            for name, batch in zip(names, first_bad.tolist(), strict=True):
-                if batch != _NEVER:
-                    raise NonFiniteLossError(
-                        f"loss {name} became NaN or infinite at batch {batch}; the last checkpoint is from "
-                        "before it. Resume from there with a lower learning rate, clipping (clip_g, clip_d), or "
-                        'precision="bf16-mixed" instead of "16-mixed"'
-                    )
+        seen = {
+            name: batch
+            for names, first_bad in self._first_bad.items()
+            for name, batch in zip(names, first_bad.tolist(), strict=True)
+        }
+        first = min(seen, key=lambda name: seen[name], default="")
+        if first and seen[first] != _NEVER:
+            raise NonFiniteLossError(
+                f"loss {first} became NaN or infinite at batch {seen[first]}; the last checkpoint is from before it. "
+                "Resume from there with a lower learning rate, clipping (clip_g, clip_d), or "
+                'precision="bf16-mixed" instead of "16-mixed"'
+            )

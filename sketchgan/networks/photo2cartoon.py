@@ -36,6 +36,7 @@ class Photo2CartoonGenerator(nn.Module):
     """
 
     size_multiple = 16  # of sides that come out as they went in
+    smallest_size = 32  # of a side
     per_sample = True  # no sample depends on the batch around it
 
     def __init__(
@@ -84,7 +85,8 @@ class Photo2CartoonGenerator(nn.Module):
         heatmap = x.detach().sum(1, keepdim=True)
         style = self.style(x.mean((2, 3)) if self.light else x.flatten(1))
         for block in self.decoder:
-            x = block(x, contents.pop(), style)  # the last content first
+            # The last content first; in effect they are all the same, as every block adds a map of mean zero.
+            x = block(x, contents.pop(), style)
         return Attended(self.head(self._kept(self.hourglasses_out, self.up(x))), logits, heatmap)
 
     def _kept(self, hourglasses: nn.Sequential, x: Tensor) -> Tensor:

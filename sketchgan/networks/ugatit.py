@@ -1,5 +1,6 @@
 """The networks of U-GAT-IT (Kim et al., ICLR 2020, arXiv 1907.10830)."""
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -52,7 +53,7 @@ class Rules:
     shared: bool  # one classifier in CAM
     unbiased: bool  # variances of AdaLIN and ILN
     rho: float  # AdaLIN's at the beginning
-    smoothing: float  # of rho
+    smoothing: float  # of AdaLIN's rho; ILN has none
     halving: tuple[int, int, int, int]  # padding of 3x3 convolutions with stride 2: left, right, top, bottom
     patch: tuple[int, int, int, int]  # of the discriminators' 4x4 convolutions with stride 1
 
@@ -203,11 +204,11 @@ def decoder_norm(norm: DecoderNorm, channels: int, rules: Rules, adaptive: bool)
         ValueError: for an unknown name.
     """
     if norm == "group":
-        return nn.GroupNorm(min(32, channels), channels)
+        return nn.GroupNorm(math.gcd(32, channels), channels)
     if norm == "adalin" and adaptive:
         return AdaLIN(channels, rules.rho, unbiased=rules.unbiased, smoothing=rules.smoothing)
     if norm == "adalin":
-        return ILN(channels, unbiased=rules.unbiased, smoothing=rules.smoothing)
+        return ILN(channels, unbiased=rules.unbiased)
     if norm == "adain" and adaptive:
         return AdaLIN(channels, rho=1.0, learn_rho=False, unbiased=rules.unbiased)
     if norm in ("adain", "instance", "layer"):

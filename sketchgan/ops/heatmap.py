@@ -6,16 +6,16 @@ from torch import Tensor
 
 
 def jet(levels: Tensor) -> Tensor:
-    """Colours of the JET scale, from blue through green to red: ``(N, 1, H, W)`` in [0, 1] → ``(N, 3, H, W)``.
+    """Colours of OpenCV's JET table, blue to red: ``(N, 1, H, W)`` → ``(N, 3, H, W)``, both from 0 to 255.
 
     Examples:
-        >>> jet(torch.tensor([0.0, 0.5, 1.0]).view(3, 1, 1, 1)).view(3, 3)
-        tensor([[0.0000, 0.0000, 0.5000],
-                [0.5000, 1.0000, 0.5000],
-                [0.5000, 0.0000, 0.0000]])
+        >>> jet(torch.tensor([0.0, 128.0, 255.0]).view(3, 1, 1, 1)).view(3, 3)
+        tensor([[  0.,   0., 128.],
+                [130., 255., 126.],
+                [128.,   0.,   0.]])
     """
-    peaks = torch.tensor([3.0, 2.0, 1.0], device=levels.device, dtype=levels.dtype).view(3, 1, 1)
-    return (1.5 - (4 * levels - peaks).abs()).clamp(0, 1)
+    peaks = 255 * torch.tensor([3.0, 2.0, 1.0], device=levels.device).view(3, 1, 1)
+    return (383 - (4 * levels - peaks).abs()).clamp(0, 255)
 
 
 @torch.no_grad()
@@ -35,4 +35,4 @@ def heatmap_picture(heatmap: Tensor, size: tuple[int, int]) -> Tensor:
     x = x - x.amin((2, 3), keepdim=True)
     levels = (255 * x / x.amax((2, 3), keepdim=True).clamp(min=torch.finfo(x.dtype).tiny)).floor()
     levels = F.interpolate(levels, size, mode="bilinear", align_corners=False).round()
-    return (255 * jet(levels / 255) + 0.5).floor() / 127.5 - 1
+    return jet(levels) / 127.5 - 1

@@ -20,8 +20,8 @@ Step = Callable[[Mapping[str, Any]], None]
 def pix2pix_step(model: Pix2Pix) -> Step:
     """Cross-entropy and L1, the discriminator first."""
     generator, discriminator = model.generator, model.discriminator
-    adam_g = Adam(generator.parameters(), model.lr, model.betas, fused=model.fuses(model.fused))
-    adam_d = Adam(discriminator.parameters(), model.lr, model.betas, fused=model.fuses(model.fused))
+    adam_g = Adam(generator.parameters(), model.lr, model.betas, fused=model.fused is not False)
+    adam_d = Adam(discriminator.parameters(), model.lr, model.betas, fused=model.fused is not False)
 
     def cross_entropy(score: Tensor, label: float) -> Tensor:
         return F.binary_cross_entropy_with_logits(score, torch.full_like(score, label))
@@ -49,9 +49,9 @@ def pix2pix_step(model: Pix2Pix) -> Step:
 def cyclegan_step(model: CycleGAN) -> Step:
     """Least squares, both cycles and identity, the generators first."""
     ab, ba, judge_a, judge_b = model.generator_ab, model.generator_ba, model.discriminator_a, model.discriminator_b
-    adam_g = Adam(chain(ab.parameters(), ba.parameters()), model.lr, model.betas, fused=model.fuses(model.fused))
+    adam_g = Adam(chain(ab.parameters(), ba.parameters()), model.lr, model.betas, fused=model.fused is not False)
     adam_d = Adam(
-        chain(judge_a.parameters(), judge_b.parameters()), model.lr, model.betas, fused=model.fuses(model.fused)
+        chain(judge_a.parameters(), judge_b.parameters()), model.lr, model.betas, fused=model.fused is not False
     )
     identity_b, identity_a = model.lambda_b * model.lambda_identity, model.lambda_a * model.lambda_identity
 

@@ -29,6 +29,9 @@ def results(tmp_path_factory):
     return folder, [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
+WITH_BATCH_NORM = ("pix2pix", "cyclegan")
+
+
 @pytest.fixture(params=ZOO)
 def name(request):
     return request.param
@@ -78,7 +81,8 @@ def test_processes_end_and_validate_equal(results, name):
     assert len(first["unbroken validated"]) == 2
     for a, b in zip(first["unbroken validated"], second["unbroken validated"], strict=True):
         assert differing(a, b) == []
-        assert any("running_mean" in key and value.abs().max() > 0 for key, value in a.items())
+        means = [value for key, value in a.items() if "running_mean" in key]
+        assert any(mean.abs().max() > 0 for mean in means) or name not in WITH_BATCH_NORM
 
 
 def test_checkpoints_hold_the_mean_of_batch_norm(results, name):
@@ -86,7 +90,7 @@ def test_checkpoints_hold_the_mean_of_batch_norm(results, name):
     saved = torch.load(folder / f"{name}.ckpt", weights_only=True)["state_dict"]
     first, second = (rank[name]["training"]["unbroken before saving"] for rank in ranks)
     drifted = differing(first, second)
-    assert drifted
+    assert bool(drifted) == (name in WITH_BATCH_NORM)
     assert all("running_" in key for key in drifted)
     for key, value in saved.items():
         torch.testing.assert_close(value, (first[key] + second[key]) / 2 if key in drifted else first[key], msg=key)

@@ -7,7 +7,7 @@ from torch import nn
 
 from sketchgan.convert.official import renamed
 from sketchgan.convert.pix2pix_cyclegan import patch_keys
-from sketchgan.networks import PatchDiscriminator, UNetGenerator
+from sketchgan.networks import Attended, PatchDiscriminator, UNetGenerator
 from sketchgan.ops import (
     ImagePool,
     cosine_decay,
@@ -22,7 +22,9 @@ from sketchgan.ops import (
     seeds_of,
     set_rng_state,
     step_decay,
+    together,
 )
+from sketchgan.ops.lr import linear_decay_by_iteration
 
 # Gradient penalty
 
@@ -289,3 +291,40 @@ def test_rng_state_is_plain_and_restores(tmp_path):
     drawn = [torch.rand(1).item(), random.random(), np.random.rand()]
     set_rng_state(torch.load(tmp_path / "rng.pt", weights_only=True))
     assert drawn == [torch.rand(1).item(), random.random(), np.random.rand()]
+
+
+# Several batches in one pass
+
+
+class Counting(nn.Module):
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.norm = norm
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        return Attended(self.norm(x), None, x.mean((1, 2, 3)))
+
+
+@pytest.mark.parametrize(("per_sample", "widths", "calls"), [(True, (8, 8), 1), (True, (8, 6), 2), (False, (8, 8), 2)])
+def test_together_is_the_same_as_one_by_one(per_sample, widths, calls):
+    network = Counting(nn.InstanceNorm2d(3) if per_sample else nn.BatchNorm2d(3))
+    if per_sample:
+        network.per_sample = True
+    batches = [torch.randn(2, 3, 8, width) for width in widths]
+    expected = [network(batch) for batch in batches]
+    network.calls = 0
+    made = together(network, *batches)
+    assert network.calls == calls
+    for one, other in zip(made, expected, strict=True):
+        assert type(one) is Attended
+        assert one.cam_logit is None
+        assert_close(one.image, other.image, 1e-6)
+        assert_close(one.heatmap, other.heatmap, 1e-6)
+
+
+def test_learning_rate_by_iteration():
+    rates = [linear_decay_by_iteration(k, 3, 4) for k in range(9)]
+    assert rates == [1, 1, 1, 0.75, 0.5, 0.25, 0, 0, 0]
+    assert linear_decay_by_iteration(10**9, 3, 0) == 1

@@ -1,0 +1,211 @@
+"""Official files: which networks are in them, and which module those belong to."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from sketchgan.convert.official import Recognised, recognise, refuse_shared_values
+from sketchgan.convert.pix2pix_cyclegan import CYCLEGAN
+from sketchgan.convert.systems import NETWORKS, SYSTEMS, System
+from sketchgan.modules.checkpoint import read
+from sketchgan.networks import Photo2CartoonGenerator, UGATITDiscriminator, UGATITGenerator
+
+_JOINT = {name for system in SYSTEMS.values() if system.joint for name in system.names}
+_LETTERS = re.compile(rf"(net_(?P<letters>[A-Z](_[A-Z])?)|(^|_)(?P<name>{'|'.join(sorted(_JOINT))}))$")
+_TENSORFLOW = re.compile(r".*\.(index|meta|data-\d{5}-of-\d{5})")
+
+
+@dataclass(frozen=True)
+class OfficialWeights:
+    """A network read from an official file.
+
+    Attributes:
+        source: the file, and for one of several networks in it, which.
+        found: what the weights show.
+        network: ours, with the weights.
+    """
+
+    source: str
+    found: Recognised
+    network: nn.Module
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return self.found.settings
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """What goes in, and for a generator what comes out."""
+        return tuple(self.settings[key] for key in ("in_channels", "out_channels") if key in self.settings)
+
+    def __str__(self) -> str:
+        settings = ", ".join(f"{key}={value!r}" for key, value in self.settings.items())
+        line = f"{type(self.network).__name__}({settings}), {len(self.found.state)} entries of {Path(self.source).name}"
+        if self.found.assumed:
+            line += f"; not visible in them, so assumed or given: {', '.join(self.found.assumed)}"
+        return "; ".join([line, *self.found.notes])
+
+
+def letters_of(path: Path) -> str:
+    """The name of the network that a file's name ends in, such as ``G_A``; empty if in none."""
+    found = _LETTERS.search(path.stem)
+    return (found["letters"] or found["name"]) if found else ""
+
+
+def refuse_tensorflow(src: Path) -> None:
+    """Raise for a checkpoint of TensorFlow: a few files of one name, which is often given without their endings.
+
+    Raises:
+        ValueError: with what to do.
+    """
+    if src.is_dir():
+        found = any(src.glob("*.index")) and not any(src.glob("*.pt*"))
+    else:
+        found = bool(_TENSORFLOW.fullmatch(src.name)) or src.with_name(f"{src.name}.index").is_file()
+    if found:
+        raise ValueError(
+            f"{src} is a TensorFlow checkpoint, which needs TensorFlow to be read; give its variables to "
+            "sketchgan.convert.from_tensorflow"
+        )
+
+
+def read_official(src: Path, epoch: str, settings: Mapping[str, Any]) -> dict[str, OfficialWeights]:
+    """The networks of an official file, or of a folder of them, by their official names.
+
+    Args:
+        src: a file or a folder.
+        epoch: which files of a folder.
+        settings: of the generators, see `sketchgan.convert.from_official`.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if a file does not hold what it should.
+    """
+    if src.is_dir():
+        states = {letters: (str(path), read(path)) for letters, path in _official_files(src, epoch).items()}
+    else:
+        content = read(src)
+        if isinstance(content, Mapping) and content.keys() & _JOINT:
+            states = _joint_states(src, content)
+        else:
+            states = {letters_of(src): (str(src), content)}
+    # A name that begins with d is a discriminator's.
+    return {
+        name: _network(source, state, {} if name[:1] in ("D", "d") else settings)
+        for name, (source, state) in states.items()
+    }
+
+
+def _joint_states(src: Path, content: Mapping[Any, Any]) -> dict[str, tuple[str, Any]]:
+    if unknown := [str(name) for name in content if name not in _JOINT]:
+        raise ValueError(f"{src} holds {', '.join(unknown[:3])} beside networks; save the networks alone")
+    entries = [state for state in content.values() if isinstance(state, Mapping)]
+    refuse_shared_values([value for state in entries for value in state.values() if isinstance(value, Tensor)], src)
+    return {name: (f"{src}: {name}", state) for name, state in content.items()}
+
+
+def _official_files(folder: Path, epoch: str) -> dict[str, Path]:
+    files = {path: path.stem.removesuffix(f"_net_{letters_of(path)}") for path in sorted(folder.glob("*_net_*.pth"))}
+    chosen = {letters_of(path): path for path, of in files.items() if of == epoch}
+    if not chosen:
+        there = ", ".join(sorted(set(files.values()))) or "none"
+        joint = next(iter(sorted(folder.glob("*.pt"))), None)
+        hint = f"; give a file with all networks, such as {joint}" if joint else ""
+        raise FileNotFoundError(f"{folder} holds no {epoch}_net_….pth; epochs there: {there}{hint}")
+    known = {letters for system in SYSTEMS.values() if not system.joint for letters in system.names}
+    if unknown := chosen.keys() - known:
+        names = ", ".join(f"{epoch}_net_{letters}.pth" for letters in sorted(unknown))
+        raise ValueError(f"{folder} holds {names}, of no module here; convert the file of one generator by itself")
+    return chosen
+
+
+def _network(source: str, state: Any, settings: Mapping[str, Any]) -> OfficialWeights:
+    if not isinstance(state, Mapping):
+        raise ValueError(f"{source} holds a {type(state).__name__}, not a state dict")
+    try:
+        found = recognise(state, NETWORKS, **settings)
+        return OfficialWeights(source, found, found.build())
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+
+
+def place(
+    networks: Mapping[str, OfficialWeights], module: str | None, src: Path
+) -> tuple[System, dict[str, OfficialWeights]]:
+    """Which module networks belong to, and as what.
+
+    Raises:
+        ValueError: if to none, or the module given has no such networks.
+    """
+    module = module or _guess(networks, src)
+    if module not in SYSTEMS:
+        raise ValueError(f"module must be one of {', '.join(SYSTEMS)}, got {module!r}")
+    system = SYSTEMS[module]
+    if len(networks) == 1 and not networks.keys() & system.names.keys():  # named in no way, or only "G"
+        networks = {next(iter(system.names)): next(iter(networks.values()))}
+    if unknown := networks.keys() - system.names.keys():
+        raise ValueError(
+            f"{src} has networks {', '.join(sorted(unknown))}, which {module} has not; convert the file of one "
+            "generator by itself"
+        )
+    named = {system.names[key]: one for key, one in networks.items()}
+    for name, one in named.items():
+        if name.startswith("generator") != ("out_channels" in one.settings):
+            raise ValueError(f"{one.source} is {one.found.official.name}, where {module} has its {name}")
+        if one.found.official not in system.networks:
+            raise ValueError(f"{one.source} is {one.found.official.name}, which the code of {module} does not have")
+    if not set(system.module.generators.values()) & named.keys():
+        raise ValueError(f"{src} holds no generator; give the folder with both, or the generator's file")
+    return system, named
+
+
+def _guess(networks: Mapping[str, OfficialWeights], src: Path) -> str:
+    classes = {type(one.network) for one in networks.values()}
+    if Photo2CartoonGenerator in classes:
+        return "Photo2Cartoon"
+    if classes & {UGATITGenerator, UGATITDiscriminator}:
+        return "UGATIT"
+    if networks.keys() & CYCLEGAN.keys():
+        return "CycleGAN"
+    settings = (networks.get("G") or next(iter(networks.values()))).settings
+    if "num_downs" in settings or settings["norm"] == "batch":
+        return "Pix2Pix"
+    if not {"G", "D"} <= networks.keys():
+        return "CycleGAN"
+    if networks["D"].channels == (sum(networks["G"].channels),):
+        return "Pix2Pix"
+    raise ValueError(
+        f"{src} may be of Pix2Pix without condition, or of CUT: give module, or the file of the generator by itself"
+    )
+
+
+def ends(named: Mapping[str, OfficialWeights]) -> tuple[int, int]:
+    """Channels of A and of B.
+
+    Args:
+        named: networks by our names.
+
+    Raises:
+        ValueError: if the networks do not agree on them.
+    """
+    forth = named.get("generator", named.get("generator_ab"))
+    a, b = forth.channels if forth else named["generator_ba"].channels[::-1]
+    for name, one in named.items():
+        if one.channels not in _expected(name, a, b):
+            raise ValueError(
+                f"{one.source} has {' to '.join(map(str, one.channels))} channels, which does not belong to a "
+                f"generator of {a} to {b}"
+            )
+    return a, b
+
+
+def _expected(name: str, a: int, b: int) -> list[tuple[int, ...]]:
+    if name.startswith("generator"):
+        return [(b, a)] if name == "generator_ba" else [(a, b)]
+    if name == "discriminator":
+        return [(a + b,), (b,)]
+    return [(a,)] if name.endswith("_a") else [(b,)]

@@ -1,0 +1,66 @@
+"""Which modules have official code, and how it keeps their weights: one description each, and all else follows it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from sketchgan.convert import pix2pix_cyclegan, ugatit
+from sketchgan.convert.official import OfficialNetwork
+from sketchgan.modules import UGATIT, CycleGAN, GANModule, Photo2Cartoon, Pix2Pix
+
+
+@dataclass(frozen=True)
+class System:
+    """One of our modules, and the official files of its networks.
+
+    Attributes:
+        module: our class.
+        names: the networks, official → ours; a generator comes first.
+        networks: those that the official code can build.
+        joint: whether one file holds all networks by name (``NAME.pt``); otherwise each has a file of its own that
+            ends in its name (``…_net_G_A.pth``).
+        resample: filter of the official test script, which resizes pictures to squares.
+        shared: arguments of the module that are its generators' too.
+    """
+
+    module: type[GANModule]
+    names: Mapping[str, str]
+    networks: Sequence[OfficialNetwork]
+    joint: bool = False
+    resample: Literal["bicubic", "bilinear"] = "bicubic"
+    shared: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.module.__name__
+
+
+_TABLE = [  # a module stands below the one that it derives from
+    System(Pix2Pix, pix2pix_cyclegan.PIX2PIX, pix2pix_cyclegan.NETWORKS),
+    System(CycleGAN, pix2pix_cyclegan.CYCLEGAN, pix2pix_cyclegan.NETWORKS),
+    System(UGATIT, ugatit.UGATIT, ugatit.NETWORKS, True, "bilinear", ("light", "image_size")),
+    System(Photo2Cartoon, ugatit.UGATIT, ugatit.NETWORKS, True, "bilinear", ("light", "image_size")),
+]
+
+SYSTEMS = {system.name: system for system in _TABLE}
+NETWORKS = [*pix2pix_cyclegan.NETWORKS, *ugatit.NETWORKS]
+
+
+def system_of(module: GANModule) -> System | None:
+    """The system of a module, or of the module that it derives from."""
+    return next((system for system in reversed(_TABLE) if isinstance(module, system.module)), None)
+
+
+def official_network(network: nn.Module, system: System | None = None) -> OfficialNetwork:
+    """Which network of official code, or of that of one system, one of ours is.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    for official in system.networks if system else NETWORKS:
+        if isinstance(network, official.network):
+            return official
+    code = f"the official code of {system.name}" if system else "official code"
+    raise ValueError(f"{type(network).__name__} has no counterpart in {code}")
