@@ -11,7 +11,8 @@ from torch.autograd.function import FunctionCtx
 class _ChannelStatistics(Function):
     """Mean and biased variance of every channel: ``(N, C, H, W)`` → two of ``(N, C)``, in float32 at least.
 
-    Reads the map once. ``torch.var_mean`` is ten times slower on CPUs, and differentiating it keeps no less.
+    By the kernel of group norm, whose normalised map is thrown away: on CPUs it is several times faster than
+    ``torch.var_mean`` all the same. Differentiating keeps the input alone.
     """
 
     @staticmethod
@@ -42,8 +43,8 @@ def layer_instance_norm(
 ) -> Tensor:
     """Mix instance norm (``rho`` = 1) and layer norm (``rho`` = 0) per channel, then scale and shift.
 
-    Both norms are linear in the map, so the mix is one multiply-add: the layer's statistics follow from the channels',
-    the map is read once for them, and differentiating keeps no map but the input. Statistics are taken in float32, also
+    Both norms are linear in the map, so the mix is one multiply-add; the layer's statistics follow from the channels',
+    so one reduction serves both, and differentiating keeps no map but the input. Statistics are taken in float32, also
     of half-precision maps.
 
     Args:

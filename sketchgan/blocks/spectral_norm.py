@@ -52,11 +52,10 @@ class _SpectralNorm(nn.Module):
         return torch.stack(sigmas)
 
     def _divided(self, y: Tensor, sigmas: Tensor, bias: Tensor | None) -> Tensor:
-        """What a layer with ``weight_orig`` made, as if every pass had divided the weight by its own sigma."""
+        """What a layer made with the first pass's weight, as if every pass had divided by its own sigma."""
         if len(y) % len(sigmas):
             raise ValueError(f"a batch of {len(y)} cannot be cut into {len(sigmas)} passes of equal size")
-        # float32 until here: a quotient of half-precision numbers loses more than the weight would.
-        factors = sigmas.reciprocal().repeat_interleave(len(y) // len(sigmas))
+        factors = (sigmas[0] / sigmas).repeat_interleave(len(y) // len(sigmas))  # near 1, also in half precision
         y = y * factors.view(-1, *[1] * (y.dim() - 1)).to(y.dtype)
         return y if bias is None else y + bias.view(-1, *[1] * (y.dim() - 2)).to(y.dtype)
 
@@ -83,7 +82,7 @@ class SpectralNormConv2d(nn.Conv2d, _SpectralNorm):
         sigmas = self._sigmas(passes)
         if passes == 1:
             return self._conv_forward(input, self.weight_orig / sigmas, self.bias)
-        return self._divided(self._conv_forward(input, self.weight_orig, None), sigmas, self.bias)
+        return self._divided(self._conv_forward(input, self.weight_orig / sigmas[0], None), sigmas, self.bias)
 
 
 class SpectralNormLinear(nn.Linear, _SpectralNorm):
@@ -102,4 +101,4 @@ class SpectralNormLinear(nn.Linear, _SpectralNorm):
         sigmas = self._sigmas(passes)
         if passes == 1:
             return F.linear(input, self.weight_orig / sigmas, self.bias)
-        return self._divided(F.linear(input, self.weight_orig), sigmas, self.bias)
+        return self._divided(F.linear(input, self.weight_orig / sigmas[0]), sigmas, self.bias)

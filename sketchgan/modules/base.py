@@ -84,6 +84,7 @@ class GANModule(LightningModule):
         self._clip: float | None = None
         self._guard = FiniteGuard()
         self._absent: dict[str, str] = {}
+        self._curve_start = 0  # batches seen before this fit, which has its own learning-rate curve
         self._resumed: dict[str, Any] | None = None
         self._loaded = False
         self.save_hyperparameters()
@@ -147,7 +148,7 @@ class GANModule(LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         self.batches_seen += 1
         if self.lr_interval == "iteration":
-            self._catch_up(self.batches_seen - 1)
+            self._catch_up(self.batches_seen - 1 - self._curve_start)
 
     # Learning rates: Lightning steps none in manual optimization.
 
@@ -160,14 +161,19 @@ class GANModule(LightningModule):
 
     def _catch_up(self, finished: int) -> None:
         """Step the schedulers as often as epochs (or iterations) are finished."""
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # after a resume that is meant
-            for config in self.trainer.lr_scheduler_configs:
-                if not isinstance(config.scheduler, ReduceLROnPlateau):
-                    if config.scheduler.last_epoch < 0:
-                        raise ValueError(f"the checkpoint is damaged: a scheduler at {config.scheduler.last_epoch}")
-                    while config.scheduler.last_epoch < finished:
-                        config.scheduler.step()
+        for config in self.trainer.lr_scheduler_configs:
+            scheduler = config.scheduler
+            if isinstance(scheduler, ReduceLROnPlateau):
+                continue
+            if scheduler.last_epoch < 0:
+                raise ValueError(f"the checkpoint is damaged: a scheduler at {scheduler.last_epoch}")
+            if scheduler.last_epoch == finished - 1 and self.lr_interval == "iteration":
+                scheduler.step()
+                continue
+            with warnings.catch_warnings():  # not at every batch: it makes other warnings forget that they were shown
+                warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # after a resume that is meant
+                while scheduler.last_epoch < finished:
+                    scheduler.step()
 
     def _monitored(self) -> Tensor:
         logged = self.trainer.callback_metrics
@@ -203,8 +209,10 @@ class GANModule(LightningModule):
     def on_train_start(self) -> None:
         refuse_plain_ddp(self.trainer)
         self._guard = FiniteGuard()
+        self._curve_start = self.batches_seen
         if self._resumed is not None:
             self.batches_seen = self._resumed["batches_seen"]
+            self._curve_start = self._resumed.get("curve_start", 0)
             states = self._resumed["per_rank"]
             if not states:
                 pass  # converted from official weights, which have none
@@ -244,6 +252,7 @@ class GANModule(LightningModule):
             "class_path": class_path(type(self)),
             "injected": self._injected,
             "batches_seen": self.batches_seen,
+            "curve_start": self._curve_start,
             "per_rank": per_rank,
             "data": type(data).__qualname__ if (data := getattr(self.trainer, "datamodule", None)) else None,
         }

@@ -135,9 +135,12 @@ class UGATIT(TwoWayModule):
             clamp_parameters(generator, self.limits)
 
     def _translation_and_identity(self, generator: nn.Module, source: Tensor, target: Tensor) -> list[Attended]:
-        shown = (source, target) if self.lambda_identity or self.lambda_cam else (source,)
-        made = [_attended(output) for output in together(generator, *shown)]
-        return made if len(made) == 2 else [*made, Attended(target, None, None)]
+        if self.lambda_identity:
+            return [_attended(made) for made in together(generator, source, target)]
+        fake = _attended(generator(source))
+        if self.lambda_cam and fake.cam_logit is not None:
+            return [fake, _attended(generator(target))]
+        return [fake, Attended(target, None, None)]  # which nothing looks at
 
     def discriminator_losses(
         self, real_a: Tensor, real_b: Tensor, shown_a: Tensor, shown_b: Tensor

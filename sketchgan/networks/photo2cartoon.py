@@ -91,7 +91,7 @@ class Photo2CartoonGenerator(nn.Module):
 
     def _kept(self, hourglasses: nn.Sequential, x: Tensor) -> Tensor:
         for hourglass in hourglasses:
-            again: Any = partial(checkpoint, hourglass, use_reentrant=False)
+            again: Any = partial(checkpoint, hourglass, use_reentrant=False, preserve_rng_state=False)
             x = again(x) if self.checkpointing else hourglass(x)
         return x
 

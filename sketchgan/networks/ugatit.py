@@ -77,7 +77,8 @@ class UGATITGenerator(nn.Module):
         light: pool the attended map before the style MLP. The full version flattens it, has 268 million weights for it
             at 256 px, and takes pictures of ``image_size`` alone.
         image_size: side of the square pictures of the full version.
-        norm: of the decoder: "adalin", or for the paper's ablation (table 1) "adain", "instance", "layer", "group".
+        norm: of the decoder: "adalin", or for the paper's ablation (table 1) "adain", "instance", "layer", "group" (32
+            groups).
         cam: whether there is attention.
         variant: "pytorch" or "tensorflow": biases, variances, padding and more, as each code has them.
 

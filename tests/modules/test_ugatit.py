@@ -1,11 +1,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from lightning.pytorch import Callback
 from torch import nn
 from torch.utils.data import DataLoader
 from training import quiet_trainer
 
 from sketchgan import UGATIT, Photo2Cartoon
+from sketchgan.blocks import HourglassBlock, SoftAdaLIN
 from sketchgan.networks import (
     PatchDiscriminator,
     Photo2CartoonGenerator,
@@ -13,6 +15,7 @@ from sketchgan.networks import (
     UGATITDiscriminator,
     UGATITGenerator,
 )
+from sketchgan.ops import heatmap_picture
 
 BATCH = {"A": torch.rand(2, 3, 32, 32) * 2 - 1, "B": torch.rand(2, 3, 32, 32) * 2 - 1}
 NAMES = ("generator_ab", "generator_ba", "global_a", "local_a", "global_b", "local_b")
@@ -59,6 +62,7 @@ def tensorflow_judge(layers):
         ({}, GAN | GAN_CAM | CYCLE | IDENTITY | CAM, (3, 3)),
         ({"lambda_identity": 0.0}, GAN | GAN_CAM | CYCLE | CAM, (3, 3)),
         ({"lambda_identity": 0.0, "lambda_cam": 0.0}, GAN | GAN_CAM | CYCLE, (2, 3)),
+        ({"generator": without_attention, "lambda_identity": 0.0}, GAN | GAN_CAM | CYCLE, (2, 3)),
         ({"lambda_cycle": 0.0}, GAN | GAN_CAM | IDENTITY | CAM, (2, 3)),
         ({"lambda_gan": 0.0}, CYCLE | IDENTITY | CAM, (3, 0)),
         ({"generator": without_attention}, GAN | GAN_CAM | CYCLE | IDENTITY, (3, 3)),
@@ -94,16 +98,16 @@ def test_norms_of_the_ablation_train(norm, variant):
 
 
 def test_norms_of_the_ablation_are_what_they_are_called():
-    x, gamma, beta = torch.randn(2, 8, 6, 5), torch.randn(2, 8), torch.randn(2, 8)
+    x, gamma, beta = torch.randn(2, 64, 6, 5), torch.randn(2, 64), torch.randn(2, 64)
 
     def decoder(norm):
-        return UGATITGenerator(ngf=2, n_blocks=1, light=True, norm=norm, variant="tensorflow").decoder[0].norm1
+        return UGATITGenerator(ngf=16, n_blocks=1, light=True, norm=norm, variant="tensorflow").decoder[0].norm1
 
     adain = F.instance_norm(x) * gamma[..., None, None] + beta[..., None, None]
     torch.testing.assert_close(decoder("adain")(x, gamma, beta), adain, rtol=0, atol=1e-5)
     torch.testing.assert_close(decoder("instance")(x), F.instance_norm(x), rtol=0, atol=1e-5)
     torch.testing.assert_close(decoder("layer")(x), F.layer_norm(x, x.shape[1:]), rtol=0, atol=1e-5)
-    torch.testing.assert_close(decoder("group")(x), F.group_norm(x, 8), rtol=0, atol=1e-5)
+    torch.testing.assert_close(decoder("group")(x), F.group_norm(x, 32), rtol=0, atol=1e-5)
 
 
 def test_the_classifier_of_a_generator_tells_source_from_target():
@@ -123,7 +127,10 @@ def test_samples_are_the_official_sheet():
     assert list(pictures) == a + [name.translate(str.maketrans("AB", "BA")) for name in a]
     assert all(images.shape == (2, 3, 32, 32) and images.abs().max() <= 1 for images in pictures.values())
     with torch.no_grad():
-        torch.testing.assert_close(pictures["same_A"], module.generator_ba(BATCH["A"]).image)
+        same, fake = module.generator_ba(BATCH["A"]), module.generator_ab(BATCH["A"])
+        torch.testing.assert_close(pictures["same_A"], same.image)
+        for name, made in (("same_A", same), ("fake_B", fake), ("rec_A", module.generator_ba(fake.image))):
+            torch.testing.assert_close(pictures[f"cam_{name}"], heatmap_picture(made.heatmap, (32, 32)))
         torch.testing.assert_close(pictures["rec_B"], module(module(BATCH["B"], "BtoA"), "AtoB"))
     assert list(build(lambda: ResnetGenerator(ngf=2, n_blocks=1)).sample({"A": BATCH["A"]})) == a[::2]
     odd = module.validation_step({"A": BATCH["A"][..., :30, :21]}, 0)
@@ -169,6 +176,43 @@ def test_full_generators_take_one_size():
         Photo2CartoonGenerator(ngf=4)(torch.zeros(1, 3, 40, 64))
 
 
+def test_each_fit_has_a_learning_rate_curve_of_its_own():
+    module = build(n_iterations=1, n_iterations_decay=3)
+    rates = []
+
+    class Rates(Callback):
+        def on_train_batch_end(self, trainer, pl_module, *args):
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"] / pl_module.lr)
+
+    for batches in (3, 2):
+        train(module, batches, callbacks=[Rates(), SaveAfter(4)])
+    assert rates == pytest.approx([1, 2 / 3, 1 / 3, 1, 2 / 3])
+    assert module.batches_seen == 5
+    again = build(n_iterations=1, n_iterations_decay=3)
+    trainer = quiet_trainer(max_epochs=1, callbacks=[Rates()])
+    trainer.fit(again, DataLoader([BATCH] * 2, batch_size=None), ckpt_path="4.ckpt")
+    assert rates[5:] == pytest.approx([2 / 3])
+
+
+class SaveAfter(Callback):
+    def __init__(self, batches):
+        self.batches = batches
+
+    def on_train_batch_end(self, trainer, pl_module, *args):
+        if pl_module.batches_seen == self.batches:
+            trainer.save_checkpoint(f"{self.batches}.ckpt")
+
+
+@pytest.mark.parametrize("block", [HourglassBlock(8, 8), SoftAdaLIN(8)])
+def test_blocks_of_photo2cartoon_compile_whole(block):
+    torch._dynamo.reset()
+    inputs = [torch.randn(2, 8, 6, 6), *([torch.randn(2, 8)] * 2 if isinstance(block, SoftAdaLIN) else [])]
+    expected = block(*inputs)
+    made = torch.compile(block, backend="aot_eager", fullgraph=True)(*inputs)
+    torch._dynamo.reset()
+    torch.testing.assert_close(made, expected)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -202,10 +246,12 @@ def test_face_term_wants_its_weights_before_training_and_is_left_out_at_weight_z
 def test_hourglasses_may_be_computed_twice_instead_of_kept():
     network = Photo2CartoonGenerator(ngf=4)
     x = torch.randn(1, 3, 32, 32)
-    gradients = []
+    gradients, passes = [], []
+    network.hourglasses_in[0].draft.register_forward_hook(lambda *args: passes.append(network.checkpointing))
     for network.checkpointing in (False, True):
         network.zero_grad()
         network(x).image.square().sum().backward()
         gradients.append({name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None})
+    assert passes == [False, True, True]
     assert gradients[0].keys() == gradients[1].keys()
     assert all(torch.equal(value, gradients[1][name]) for name, value in gradients[0].items())
