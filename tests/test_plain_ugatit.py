@@ -1,10 +1,9 @@
-"""The plain U-GAT-IT and photo2cartoon of the benchmarks against the official code."""
+"""The plain U-GAT-IT of the benchmarks against the official code."""
 
 import pytest
 import torch
 import torch.nn.functional as F
-from benchmarks import plain_photo2cartoon, plain_ugatit
-from benchmarks.plain_photo2cartoon import face, photo2cartoon
+from benchmarks import plain_ugatit
 from benchmarks.plain_ugatit import Discriminator, iteration, ugatit
 from golden_cases import assert_close, golden, golden_json
 from torch import nn
@@ -19,8 +18,6 @@ def pictures(u8):
     [
         ("ugatit_gen_full", plain_ugatit.Generator, 1.2e-5, 3e-5, 4e-5, 2e-5),
         ("ugatit_gen_light", plain_ugatit.Generator, 2.7e-5, 6e-6, 3.6e-5, 2e-5),
-        ("photo2cartoon_gen_full", plain_photo2cartoon.Generator, 1.2e-4, 6e-6, 2.1e-5, 5e-4),
-        ("photo2cartoon_gen_light", plain_photo2cartoon.Generator, 6e-5, 6e-6, 3.9e-5, 4e-5),
     ],
 )
 def test_generators(name, kind, y, logits, heatmap, gradient):
@@ -73,36 +70,15 @@ def test_discriminators(name):
                 compare(network.get_parameter(key).grad, value, key)
 
 
-class StandIn(nn.Module):
-    """In the place of the face network; what its metadata says."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv1, self.conv2 = nn.Conv2d(3, 6, 8, 8), nn.Conv2d(6, 8, 7, 7)
-        self.linear = nn.Linear(32, 16, bias=False)
-
-    def forward(self, x):
-        return F.normalize(self.linear(self.conv2(torch.tanh(self.conv1(x))).flatten(1)))
-
-
-@pytest.mark.parametrize(
-    ("name", "rtol"), [("ugatit_train_full", 1e-9), ("ugatit_train_light", 1e-9), ("photo2cartoon_train", 1e-8)]
-)
+@pytest.mark.parametrize(("name", "rtol"), [("ugatit_train_full", 1e-9), ("ugatit_train_light", 1e-9)])
 def test_three_iterations(name, rtol):
     reference = golden(name)
     case = reference.case
-    more = {}
-    if name.startswith("ugatit"):
-        nets = ugatit(case["ch"], case["ch"], case["img_size"], case["light"])
-    else:
-        nets = photo2cartoon(case["ch"], case["ndf"], case["img_size"], case["light"], global_layers=6)
-        nets["face"] = StandIn()
-        limits = {"rho": case["rho_clipper"], "w_gamma": case["w_clipper"], "w_beta": case["w_clipper"]}
-        more = {"features": lambda x: nets["face"](face(x)), "face_weight": case["faceid_weight"], "limits": limits}
+    nets = ugatit(case["ch"], case["ch"], case["img_size"], case["light"])
     nets.load_state_dict(reference.under("state"))
     nets.double()
     settings = ("lr", "weight_decay", "adv_weight", "cycle_weight", "identity_weight", "cam_weight")
-    step = iteration(nets, **{key: case[key] for key in settings}, iterations=case["iteration"], **more)
+    step = iteration(nets, **{key: case[key] for key in settings}, iterations=case["iteration"])
     for k in range(3):
         losses = step(*(pictures(reference.tensors[f"in.real_{domain}_u8"][k]).double() for domain in "AB"))
         expected = reference.under(f"loss.step{k + 1}")
@@ -110,7 +86,7 @@ def test_three_iterations(name, rtol):
         for key, value in expected.items():
             assert_close(losses[key], value, rtol * value.item(), f"step {k + 1} {key}")
     after = reference.under("after")
-    assert after.keys() == {key for key in nets.state_dict() if not key.startswith("face")}
+    assert after.keys() == nets.state_dict().keys()
     for key, value in after.items():
         assert_close(nets.state_dict()[key], value, 1e-7, key)
 
@@ -128,12 +104,11 @@ def test_rho_is_clamped():
 
 
 def test_published_shapes():
-    for paper, build, width in (("ugatit", ugatit, 64), ("photo2cartoon", photo2cartoon, 32)):
-        published = golden_json(f"{paper}_keys")
-        for light in (True, False):
-            with torch.device("meta"):
-                nets = build(width, width, 256, light)
-            generator = f"generator_{'light' if light else 'full'}"
-            names = {"genA2B": generator, "disGA": "discriminator_global", "disLB": "discriminator_local"}
-            for ours, theirs in names.items():
-                assert {key: list(value.shape) for key, value in nets[ours].state_dict().items()} == published[theirs]
+    published = golden_json("ugatit_keys")
+    for light in (True, False):
+        with torch.device("meta"):
+            nets = ugatit(64, 64, 256, light)
+        generator = f"generator_{'light' if light else 'full'}"
+        names = {"genA2B": generator, "disGA": "discriminator_global", "disLB": "discriminator_local"}
+        for ours, theirs in names.items():
+            assert {key: list(value.shape) for key, value in nets[ours].state_dict().items()} == published[theirs]

@@ -6,9 +6,6 @@ from torch import Tensor, nn
 
 from sketchgan.blocks.padding import ReflectionPad2d
 
-LEVELS = 4
-"""Halvings of an hourglass; sides must be multiples of ``2**LEVELS``."""
-
 
 class HourglassBlock(nn.Module):
     """Three convolutions in a row whose outputs, a half, a quarter and a quarter of the channels, are joined.
@@ -45,18 +42,19 @@ class HourglassBlock(nn.Module):
 
 
 class Hourglass(nn.Module):
-    """Down four levels and up again, with a block on every way and a skip across every level.
+    """Down some levels and up again, with a block on every way and a skip across every level.
 
     Args:
         channels: C of the input and the output.
+        levels: halvings.
 
-    Shapes: ``(N, C, H, W)``, sides multiples of 16 and at least 32 → the same.
+    Shapes: ``(N, C, H, W)``, sides multiples of ``2**levels``, of which there are two at least → the same.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, levels: int = 4) -> None:
         super().__init__()
         self.skip, self.down, self.up = (
-            nn.ModuleList(HourglassBlock(channels, channels) for _ in range(LEVELS)) for _ in range(3)
+            nn.ModuleList(HourglassBlock(channels, channels) for _ in range(levels)) for _ in range(3)
         )
         self.centre = HourglassBlock(channels, channels)
 
@@ -78,14 +76,15 @@ class HourglassModule(nn.Module):
         channels: C of the input.
         residual: return features; otherwise the draft itself.
         out_channels: channels of the draft.
+        levels: of the hourglass.
 
     Shapes: ``(N, C, H, W)`` → the same, or ``(N, out_channels, H, W)`` if not ``residual``.
     """
 
-    def __init__(self, channels: int, residual: bool = True, out_channels: int = 3) -> None:
+    def __init__(self, channels: int, residual: bool = True, out_channels: int = 3, levels: int = 4) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            Hourglass(channels),
+            Hourglass(channels, levels),
             HourglassBlock(channels, channels),
             nn.Conv2d(channels, channels, kernel_size=1, bias=False),
             nn.InstanceNorm2d(channels),

@@ -60,6 +60,12 @@ def _refuse_variants(network: nn.Module, cam: Any, bias: Any) -> None:
         raise ValueError(f"the official PyTorch code has no {name}(cam=False)")
 
 
+def _photo2cartoon_network_keys(network: Photo2CartoonGenerator) -> KeyMap:
+    if network.levels != 4:
+        raise ValueError(f"the official code has no hourglasses of {network.levels} levels, only of 4")
+    return photo2cartoon_keys()
+
+
 def photo2cartoon_keys() -> KeyMap:
     """Key map of `Photo2CartoonGenerator`."""
     keys: KeyMap = {"ConvBlock1.1": "stem.1", "ConvBlock2.1": "head.1"}
@@ -170,7 +176,7 @@ NETWORKS = [
         lambda state: _are_weights(state, {"ConvBlock1.1": 4, "ConvBlock2.1": 4, "FC.0": 2}),
         _photo2cartoon,
         _nothing,
-        lambda network: photo2cartoon_keys(),
+        _photo2cartoon_network_keys,
     ),
     OfficialNetwork(
         "the U-GAT-IT discriminator",

@@ -21,9 +21,11 @@ class Photo2CartoonGenerator(nn.Module):
         ngf: width at full size; 2 and 4 times as much at a half and a quarter; a multiple of 4.
         light: pool the attended map before the style MLP; the full version takes pictures of ``image_size`` alone.
         image_size: side of the square pictures of the full version.
+        levels: halvings inside each hourglass; fewer for small pictures.
         checkpointing: compute the hourglasses once more in the backward pass instead of keeping their maps.
 
-    Shapes: ``(N, in_channels, H, W)``, sides multiples of 16 and at least 32 → `Attended`.
+    Shapes: ``(N, in_channels, H, W)``, sides multiples of ``2**levels`` (of 4 at least), which fit into them twice →
+    `Attended`.
 
     Raises:
         ValueError: for sizes that do not fit, also from ``forward``.
@@ -35,8 +37,6 @@ class Photo2CartoonGenerator(nn.Module):
         torch.Size([1, 3, 32, 48])
     """
 
-    size_multiple = 16  # of sides that come out as they went in
-    smallest_size = 32  # of a side
     per_sample = True  # no sample depends on the batch around it
 
     def __init__(
@@ -46,19 +46,29 @@ class Photo2CartoonGenerator(nn.Module):
         ngf: int = 32,
         light: bool = True,
         image_size: int = 256,
+        levels: int = 4,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
         if ngf % 4:
             raise ValueError(f"ngf must be a multiple of 4, got {ngf}")
-        if image_size < 32 or image_size % 16:
-            raise ValueError(f"image_size must be a multiple of 16 and at least 32, got {image_size}")
+        if levels < 1:
+            raise ValueError(f"levels must be at least 1, got {levels}")
+        self.size_multiple = max(4, 2**levels)  # of sides that come out as they went in
+        self.smallest_size = 2 * self.size_multiple
+        if image_size < self.smallest_size or image_size % self.size_multiple:
+            raise ValueError(
+                f"image_size must be a multiple of {self.size_multiple} and at least {self.smallest_size}, "
+                f"got {image_size}"
+            )
         width = 4 * ngf
         self.light = light
         self.image_size = image_size
         self.checkpointing = checkpointing
         self.stem = stem(in_channels, ngf)
-        self.hourglasses_in = nn.Sequential(HourglassModule(ngf), HourglassModule(ngf))
+        self.levels = levels
+        hourglass = partial(HourglassModule, ngf, levels=levels)
+        self.hourglasses_in = nn.Sequential(hourglass(), hourglass())
         self.down = nn.Sequential(halve(ngf, 2 * ngf), halve(2 * ngf, width))
         self.blocks = nn.ModuleList(ResidualBlock(width, bias=False) for _ in range(_BLOCKS))
         self.cam = CAM(width, nn.ReLU(), bias=True)
@@ -67,9 +77,7 @@ class Photo2CartoonGenerator(nn.Module):
         norm = partial(SoftAdaLIN, width)
         self.decoder = nn.ModuleList(AdaptiveResidualBlock(width, norm) for _ in range(_BLOCKS))
         self.up = nn.Sequential(double(width, 2 * ngf), double(2 * ngf, ngf))
-        self.hourglasses_out = nn.Sequential(
-            HourglassModule(ngf), HourglassModule(ngf, residual=False, out_channels=out_channels)
-        )
+        self.hourglasses_out = nn.Sequential(hourglass(), hourglass(residual=False, out_channels=out_channels))
         self.head = nn.Sequential(
             ReflectionPad2d(3), nn.Conv2d(out_channels, out_channels, kernel_size=7, bias=False), nn.Tanh()
         )
@@ -96,9 +104,10 @@ class Photo2CartoonGenerator(nn.Module):
         return x
 
     def _check(self, height: int, width: int) -> None:
-        if height % 16 or width % 16 or min(height, width) < 32:
+        if height % self.size_multiple or width % self.size_multiple or min(height, width) < self.smallest_size:
             raise ValueError(
-                f"pictures of {height}x{width} pixels do not fit the hourglasses, which want multiples of 16 from 32 on"
+                f"pictures of {height}x{width} pixels do not fit the hourglasses, which want multiples of "
+                f"{self.size_multiple} from {self.smallest_size} on"
             )
         if not self.light and (height, width) != (self.image_size, self.image_size):
             raise ValueError(

@@ -162,15 +162,8 @@ def iteration(
     cycle_weight: float = 10.0,
     identity_weight: float = 10.0,
     cam_weight: float = 1000.0,
-    features: Callable[[Tensor], Tensor] | None = None,
-    face_weight: float = 0.0,
-    limits: dict[str, float] | None = None,
 ) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:
-    """A function that trains on one batch of each domain and returns the losses under their official names.
-
-    ``features`` is for photo2cartoon: what its face-identity term compares. ``limits``: largest value of parameters by
-    the last part of their name, the smallest being 0; by default ``{"rho": 1.0}``.
-    """
+    """A function that trains on one batch of each domain and returns the losses under their official names."""
     ab, ba = nets["genA2B"], nets["genB2A"]
     names = [f"{scale}{domain}" for domain in "AB" for scale in "GL"]
     judges = {name: nets[f"dis{name}"] for name in names}
@@ -212,10 +205,6 @@ def iteration(
         loss["G_cam_loss_A"] = bce(cam_ba, 1) + bce(cam_aa, 0)
         loss["G_cam_loss_B"] = bce(cam_ab, 1) + bce(cam_bb, 0)
         weights = {"recon": cycle_weight, "identity": identity_weight, "cam": cam_weight}
-        if features is not None:
-            loss["G_id_loss_A"] = (1 - F.cosine_similarity(features(a), features(fake_b))).mean()
-            loss["G_id_loss_B"] = (1 - F.cosine_similarity(features(b), features(fake_a))).mean()
-            weights["id"] = face_weight
         for domain in "AB":
             parts = [loss[f"G_ad_{kind}_{scale}{domain}"] for scale in "GL" for kind in ("loss", "cam_loss")]
             weighted = [weight * loss[f"G_{name}_loss_{domain}"] for name, weight in weights.items()]
@@ -225,9 +214,8 @@ def iteration(
         adam_g.step()
 
         for name, parameter in chain(ab.named_parameters(), ba.named_parameters()):
-            limit = (limits or {"rho": 1.0}).get(name.rpartition(".")[2])
-            if limit is not None:
-                parameter.data.clamp_(0, limit)
+            if name.endswith("rho"):
+                parameter.data.clamp_(0, 1)
         return {name: value.detach() for name, value in loss.items()}
 
     return step
