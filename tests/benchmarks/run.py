@@ -2,7 +2,7 @@
 
     python tests/benchmarks/run.py [--short] [--device cpu|cuda] [--page docs/benchmarks.md]
 
-The short form is meant to take less than ten minutes on two idle CPU cores, the long form about an hour. Both measure
+The short form takes about a quarter of an hour on two idle CPU cores, the long form about an hour. Both measure
 the checkout in which this file lies.
 """
 
