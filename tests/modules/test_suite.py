@@ -207,8 +207,10 @@ def test_exact_resume(entry, workers):
     end = final_state(run, module)
 
     points = (
-        ["3.ckpt", f"{BATCHES + 2}.ckpt"]
-        if workers or not entry.whole
+        ["3.ckpt"]
+        if not entry.whole
+        else ["3.ckpt", f"{BATCHES + 2}.ckpt"]
+        if workers
         else ["1.ckpt", "3.ckpt", f"{BATCHES}.ckpt", "val.ckpt", f"{BATCHES + 2}.ckpt"]
     )
     for point in points:
@@ -235,6 +237,8 @@ def test_exact_resume(entry, workers):
 
 def test_whole_epochs_resume_exactly(entry):
     """Without limit_train_batches, where the loader itself knows the epoch's end."""
+    if not entry.whole:
+        pytest.skip("loaders are the same for all modules")
     data = entry.datamodule(batch_size=20)
     batches = len(data.train_dataloader())
     assert batches > 2
