@@ -19,13 +19,26 @@ class _SpectralNorm(nn.Module):
     weight_orig: nn.Parameter
     weight_u: Tensor
     weight_v: Tensor
+    bias: Any
 
-    def _move_weight(self) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         weight = self._parameters.pop("weight")
         assert weight is not None
         self.weight_orig = weight
         for name, size in (("weight_u", len(weight)), ("weight_v", weight[0].numel())):
             self.register_buffer(name, F.normalize(torch.randn(size), dim=0, eps=_EPS))
+
+    def forward(self, input: Tensor, passes: int = 1) -> Tensor:
+        sigmas = self._sigmas(passes)
+        weight = self.weight_orig / sigmas[0]
+        if passes == 1:
+            return self._layer(input, weight, self.bias)
+        return self._divided(self._layer(input, weight, None), sigmas, self.bias)
+
+    def _layer(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """What the layer computes, with the weight and bias that it is given."""
+        raise NotImplementedError
 
     def normalised_weight(self) -> Tensor:
         """The weight divided by its largest singular value as last estimated."""
@@ -60,7 +73,7 @@ class _SpectralNorm(nn.Module):
         return y if bias is None else y + bias.view(-1, *[1] * (y.dim() - 2)).to(y.dtype)
 
 
-class SpectralNormConv2d(nn.Conv2d, _SpectralNorm):
+class SpectralNormConv2d(_SpectralNorm, nn.Conv2d):
     """Convolution whose weight is divided by its largest singular value.
 
     Takes the arguments of ``torch.nn.Conv2d``.
@@ -74,18 +87,11 @@ class SpectralNormConv2d(nn.Conv2d, _SpectralNorm):
         (['bias', 'weight_orig', 'weight_u', 'weight_v'], torch.Size([2, 4, 3, 3]))
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._move_weight()
-
-    def forward(self, input: Tensor, passes: int = 1) -> Tensor:
-        sigmas = self._sigmas(passes)
-        if passes == 1:
-            return self._conv_forward(input, self.weight_orig / sigmas, self.bias)
-        return self._divided(self._conv_forward(input, self.weight_orig / sigmas[0], None), sigmas, self.bias)
+    def _layer(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return self._conv_forward(input, weight, bias)
 
 
-class SpectralNormLinear(nn.Linear, _SpectralNorm):
+class SpectralNormLinear(_SpectralNorm, nn.Linear):
     """Linear map whose weight is divided by its largest singular value; see `SpectralNormConv2d`.
 
     Takes the arguments of ``torch.nn.Linear``.
@@ -93,12 +99,5 @@ class SpectralNormLinear(nn.Linear, _SpectralNorm):
     Shapes: ``(N, in_features)`` → ``(N, out_features)``.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._move_weight()
-
-    def forward(self, input: Tensor, passes: int = 1) -> Tensor:
-        sigmas = self._sigmas(passes)
-        if passes == 1:
-            return F.linear(input, self.weight_orig / sigmas, self.bias)
-        return self._divided(F.linear(input, self.weight_orig / sigmas[0]), sigmas, self.bias)
+    def _layer(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.linear(input, weight, bias)
