@@ -5,11 +5,13 @@ from sketchgan.networks.openmoji_classifier import OpenMojiClassifier
 from sketchgan.networks.patch import PatchDiscriminator, PixelDiscriminator
 from sketchgan.networks.photo2cartoon import Photo2CartoonGenerator
 from sketchgan.networks.resnet import ResnetGenerator
+from sketchgan.networks.sketchygan import ClassJudged, SketchyGANDiscriminator, SketchyGANGenerator
 from sketchgan.networks.ugatit import Attended, Judged, UGATITDiscriminator, UGATITGenerator
 from sketchgan.networks.unet import EncoderDecoderGenerator, UNetGenerator
 
 __all__ = [
     "Attended",
+    "ClassJudged",
     "EncoderDecoderGenerator",
     "Judged",
     "MobileFaceNet",
@@ -18,6 +20,8 @@ __all__ = [
     "Photo2CartoonGenerator",
     "PixelDiscriminator",
     "ResnetGenerator",
+    "SketchyGANDiscriminator",
+    "SketchyGANGenerator",
     "UGATITDiscriminator",
     "UGATITGenerator",
     "UNetGenerator",

@@ -11,12 +11,14 @@ from sketchgan.ops.init import Init, init_weights
 from sketchgan.ops.lr import LRPolicy, cosine_decay, linear_decay, lr_by_iteration, lr_scheduler, step_decay
 from sketchgan.ops.padding import pad_to_multiple
 from sketchgan.ops.rng import get_rng_state, set_rng_state
+from sketchgan.ops.spectral import advance_spectral_norm
 from sketchgan.ops.together import together
 
 __all__ = [
     "ImagePool",
     "Init",
     "LRPolicy",
+    "advance_spectral_norm",
     "average_batch_norm",
     "clamp_parameters",
     "cosine_decay",
