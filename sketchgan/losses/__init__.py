@@ -3,6 +3,7 @@
 from sketchgan.losses.adversarial import (
     AdversarialLoss,
     AdversarialMode,
+    DRAGANLoss,
     HingeLoss,
     LeastSquaresLoss,
     NonSaturatingLoss,
@@ -10,11 +11,14 @@ from sketchgan.losses.adversarial import (
     WassersteinGPLoss,
     adversarial_loss,
 )
+from sketchgan.losses.classification import focal_loss
+from sketchgan.losses.diversity import diversity_loss
 from sketchgan.losses.face_identity import FaceIdentityLoss, face_crop
 
 __all__ = [
     "AdversarialLoss",
     "AdversarialMode",
+    "DRAGANLoss",
     "FaceIdentityLoss",
     "HingeLoss",
     "LeastSquaresLoss",
@@ -22,5 +26,7 @@ __all__ = [
     "VanillaLoss",
     "WassersteinGPLoss",
     "adversarial_loss",
+    "diversity_loss",
     "face_crop",
+    "focal_loss",
 ]

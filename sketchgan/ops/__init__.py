@@ -3,7 +3,7 @@
 from sketchgan.ops.clamp import clamp_parameters
 from sketchgan.ops.distributed import average_batch_norm
 from sketchgan.ops.freeze import frozen
-from sketchgan.ops.gradient_penalty import gradient_penalty, input_gradients
+from sketchgan.ops.gradient_penalty import dragan_penalty, gradient_penalty, input_gradients
 from sketchgan.ops.heatmap import heatmap_picture
 from sketchgan.ops.image_pool import ImagePool
 from sketchgan.ops.inference import inference_policy, seeds_of
@@ -22,6 +22,7 @@ __all__ = [
     "average_batch_norm",
     "clamp_parameters",
     "cosine_decay",
+    "dragan_penalty",
     "frozen",
     "get_rng_state",
     "gradient_penalty",
