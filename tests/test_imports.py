@@ -11,7 +11,7 @@ ROOT = Path(sketchgan.__file__).parent
 ALLOWED = {
     "blocks": set(),
     "ops": set(),
-    "losses": {"networks"},
+    "losses": {"networks", "ops"},
     "networks": {"blocks", "ops"},
     "metrics": {"networks"},
     "data": {"networks", "ops"},

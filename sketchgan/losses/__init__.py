@@ -11,6 +11,7 @@ from sketchgan.losses.adversarial import (
     adversarial_loss,
 )
 from sketchgan.losses.face_identity import FaceIdentityLoss, face_crop
+from sketchgan.losses.perceptual import PerceptualLoss
 
 __all__ = [
     "AdversarialLoss",
@@ -19,6 +20,7 @@ __all__ = [
     "HingeLoss",
     "LeastSquaresLoss",
     "NonSaturatingLoss",
+    "PerceptualLoss",
     "VanillaLoss",
     "WassersteinGPLoss",
     "adversarial_loss",
