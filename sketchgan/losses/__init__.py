@@ -14,6 +14,7 @@ from sketchgan.losses.adversarial import (
 from sketchgan.losses.classification import focal_loss
 from sketchgan.losses.diversity import diversity_loss
 from sketchgan.losses.face_identity import FaceIdentityLoss, face_crop
+from sketchgan.losses.perceptual import PerceptualLoss
 
 __all__ = [
     "AdversarialLoss",
@@ -23,6 +24,7 @@ __all__ = [
     "HingeLoss",
     "LeastSquaresLoss",
     "NonSaturatingLoss",
+    "PerceptualLoss",
     "VanillaLoss",
     "WassersteinGPLoss",
     "adversarial_loss",

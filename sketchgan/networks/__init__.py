@@ -1,7 +1,8 @@
 """Whole networks: generators and discriminators, plain ``nn.Module``s for any training loop."""
 
+from sketchgan.networks.inception_v4 import InceptionV4Stem, inception_v4_from_tf, inception_v4_stem
 from sketchgan.networks.mobilefacenet import MobileFaceNet
-from sketchgan.networks.openmoji_classifier import OpenMojiClassifier
+from sketchgan.networks.openmoji_classifier import OpenMojiClassifier, openmoji_classifier
 from sketchgan.networks.patch import PatchDiscriminator, PixelDiscriminator
 from sketchgan.networks.photo2cartoon import Photo2CartoonGenerator
 from sketchgan.networks.resnet import ResnetGenerator
@@ -13,6 +14,7 @@ __all__ = [
     "Attended",
     "ClassJudged",
     "EncoderDecoderGenerator",
+    "InceptionV4Stem",
     "Judged",
     "MobileFaceNet",
     "OpenMojiClassifier",
@@ -25,4 +27,7 @@ __all__ = [
     "UGATITDiscriminator",
     "UGATITGenerator",
     "UNetGenerator",
+    "inception_v4_from_tf",
+    "inception_v4_stem",
+    "openmoji_classifier",
 ]
