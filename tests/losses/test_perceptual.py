@@ -137,6 +137,12 @@ def test_the_packaged_classifier(pictures):
     assert not torch.equal(own[0], maps[0])
 
 
+def test_loading_leaves_the_random_numbers_alone():
+    before = torch.get_rng_state()
+    PerceptualLoss("openmoji").prepare()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_first_use_in_inference_mode_leaves_the_network_fit_for_training(pictures):
     loss = PerceptualLoss("openmoji")
     with torch.inference_mode():
