@@ -11,12 +11,14 @@ from sketchgan.losses.adversarial import (
     adversarial_loss,
 )
 from sketchgan.losses.face_identity import FaceIdentityLoss, face_crop
+from sketchgan.losses.frozen_network import FrozenNetworkLoss
 from sketchgan.losses.perceptual import PerceptualLoss
 
 __all__ = [
     "AdversarialLoss",
     "AdversarialMode",
     "FaceIdentityLoss",
+    "FrozenNetworkLoss",
     "HingeLoss",
     "LeastSquaresLoss",
     "NonSaturatingLoss",
