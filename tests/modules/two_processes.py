@@ -22,7 +22,7 @@ from sketchgan.data import UnpairedFolders  # noqa: E402
 from sketchgan.metrics import DistributionScores  # noqa: E402
 
 STRATEGY = "ddp_find_unused_parameters_true"
-SCORES = ("l1", "psnr", "ssim", "fid", "kid", "is", "accuracy")
+SCORES = ("l1", "psnr", "ssim", "fid", "kid", "accuracy")
 
 
 def trainer(processes: int, **kwargs: Any) -> Trainer:
