@@ -125,6 +125,7 @@ class GANModule(LightningModule):
         groups: list[dict[str, Any]] | None = None,
         lr: float | None = None,
         weight_decay: float = 0.0,
+        cls: type[Adam] = Adam,
     ) -> Adam:
         """Adam over the trainable weights of networks, or over groups of parameters, with the module's settings.
 
@@ -134,7 +135,7 @@ class GANModule(LightningModule):
         """
         parameters: Any = [p for network in networks for p in network.parameters() if p.requires_grad]
         fused = not scales_gradients(self._trainer) if self.fused is None else self.fused
-        return Adam(
+        return cls(
             groups or parameters, self.lr if lr is None else lr, self.betas, weight_decay=weight_decay, fused=fused
         )
 

@@ -24,6 +24,7 @@ from sketchgan.networks import (
     decay_groups,
 )
 from sketchgan.ops import (
+    TensorFlowAdam,
     advance_spectral_norm,
     floored_lr_by_iteration,
     frozen,
@@ -260,7 +261,7 @@ class SketchyGAN(GANModule):
 
     def configure_optimizers(self) -> Any:
         optimizers = [
-            self.adam(groups=decay_groups(network, *self.decays), lr=lr)
+            self.adam(groups=decay_groups(network, *self.decays), lr=lr, cls=TensorFlowAdam)
             for network, lr in ((self.generator, self.lr_g), (self.discriminator, self.lr_d))
         ]
         return optimizers, [floored_lr_by_iteration(optimizer, *self.lr_curve) for optimizer in optimizers]

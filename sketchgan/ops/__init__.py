@@ -1,5 +1,6 @@
 """Operations of training that are neither layers nor losses; torch only."""
 
+from sketchgan.ops.adam import TensorFlowAdam
 from sketchgan.ops.clamp import clamp_parameters
 from sketchgan.ops.distributed import average_batch_norm
 from sketchgan.ops.freeze import frozen
@@ -28,6 +29,7 @@ __all__ = [
     "ImagePool",
     "Init",
     "LRPolicy",
+    "TensorFlowAdam",
     "advance_spectral_norm",
     "average_batch_norm",
     "clamp_parameters",
