@@ -14,6 +14,7 @@ from sketchgan.losses.adversarial import (
 from sketchgan.losses.classification import focal_loss
 from sketchgan.losses.diversity import diversity_loss
 from sketchgan.losses.face_identity import FaceIdentityLoss, face_crop
+from sketchgan.losses.frozen_network import FrozenNetworkLoss
 from sketchgan.losses.perceptual import PerceptualLoss
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "AdversarialMode",
     "DRAGANLoss",
     "FaceIdentityLoss",
+    "FrozenNetworkLoss",
     "HingeLoss",
     "LeastSquaresLoss",
     "NonSaturatingLoss",

@@ -34,7 +34,8 @@ class FrozenNetworkLoss(ABC):
             ValueError: if a file holds something else.
         """
         if not self._ready:
-            with torch.inference_mode(False):  # weights made inside it could never serve in training
+            # Weights made in inference mode could never serve in training, whose random numbers stay what they were.
+            with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
                 network = self.build()
             self.network = network.eval().requires_grad_(False)
             self._ready = True

@@ -8,7 +8,9 @@ from golden_cases import assert_close, golden
 from lightning import LightningModule
 from torch import Tensor, nn
 
+from sketchgan import GANModule
 from sketchgan.losses import PerceptualLoss
+from sketchgan.modules.building import build, refuse_hidden_recipes
 from sketchgan.networks import InceptionV4Stem, OpenMojiClassifier, inception_v4_from_tf, openmoji_classifier
 from sketchgan.ops import resize_legacy
 
@@ -137,6 +139,12 @@ def test_the_packaged_classifier(pictures):
     assert not torch.equal(own[0], maps[0])
 
 
+def test_loading_leaves_the_random_numbers_alone():
+    before = torch.get_rng_state()
+    PerceptualLoss("openmoji").prepare()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_first_use_in_inference_mode_leaves_the_network_fit_for_training(pictures):
     loss = PerceptualLoss("openmoji")
     with torch.inference_mode():
@@ -144,6 +152,26 @@ def test_first_use_in_inference_mode_leaves_the_network_fit_for_training(picture
     fake = pictures[1].requires_grad_(True)
     loss(pictures[0], fake).backward()
     assert fake.grad.any()
+
+
+class Module(GANModule):
+    """Takes the loss as an argument."""
+
+    def __init__(self, perceptual: PerceptualLoss | None = None) -> None:
+        super().__init__()
+        self.perceptual = perceptual
+
+
+def test_a_checkpoint_can_name_it_as_yaml_does():
+    recipe = {"network": "openmoji", "weights": "some/own.pth", "layers": ["2", "5"], "layer_weights": [1.0, 0.5]}
+    settings = {"perceptual": {"class_path": "sketchgan.losses.perceptual.PerceptualLoss", "init_args": recipe}}
+    refuse_hidden_recipes(Module, settings)
+    loss = build(Module, settings, {}, "some.ckpt").perceptual
+    assert type(loss) is PerceptualLoss
+    assert {name: getattr(loss, name) for name in recipe} == recipe
+    recipe["network"] = "os.path"
+    with pytest.raises(ValueError, match="network='os.path' is no value of PerceptualLoss's argument network"):
+        refuse_hidden_recipes(Module, settings)
 
 
 def test_settings_that_do_not_fit_say_so():
