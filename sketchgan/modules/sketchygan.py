@@ -180,7 +180,8 @@ class SketchyGAN(GANModule):
             )
         noises = []
         for own in range(len(sketch)) if names is None else seeds_of(names):
-            generator = torch.Generator().manual_seed(own + (seed << 32))
+            # A CPU generator looks at 32 bits alone; an odd factor keeps seeds apart.
+            generator = torch.Generator().manual_seed((own + seed * 0x9E3779B1) % 2**32)
             noises.append(torch.randn(self.noise_dim, generator=generator))
         with inference_policy(self.generator):
             return self.generator(sketch, labels, torch.stack(noises).to(sketch))
