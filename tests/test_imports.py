@@ -11,10 +11,10 @@ ROOT = Path(sketchgan.__file__).parent
 ALLOWED = {
     "blocks": set(),
     "ops": set(),
-    "losses": {"networks"},
+    "losses": {"networks", "ops"},
     "networks": {"blocks", "ops"},
     "metrics": {"networks"},
-    "data": {"networks"},
+    "data": {"networks", "ops"},
     "convert": {"blocks", "networks", "modules"},
     "modules": {"networks", "losses", "ops"},
     "callbacks": {"metrics", "data"},
