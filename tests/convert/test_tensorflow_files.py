@@ -171,14 +171,14 @@ def test_archives_that_are_none(tmp_path):
     Path("page.npz").write_text("<html>")
     Path("cut.npz").write_bytes(Path("run/values.npz").read_bytes()[:-30])
     np.savez_compressed("bomb.npz", x=np.zeros(10_000_000, np.uint8))
-    for name, message in {
+    for name, said in {
         "objects": "is damaged, or holds more than arrays of numbers: .*allow_pickle=False",
         "pickle": "is damaged, or holds more than arrays of numbers: x is no array of numbers",
         "page": "is cut off, or no archive of arrays as numpy.savez writes it",
         "cut": "is cut off, or no archive of arrays",
         "bomb": "is damaged, .*: it would unpack to 10000128 bytes",
     }.items():
-        with pytest.raises(ValueError, match=f"{name}.npz {message}"):
+        with pytest.raises(ValueError, match=f"{name}.npz {said}"):
             read_tensorflow(f"{name}.npz")
     assert not Path("owned").exists()
     with pytest.raises(FileNotFoundError, match="no file nothing.npz"):
