@@ -3,7 +3,7 @@
 from sketchgan.blocks.activation import Activation, ScalarPReLU, SmoothReLU, activation_layer, smooth_relu
 from sketchgan.blocks.adalin import ILN, AdaLIN, SoftAdaLIN, layer_instance_norm
 from sketchgan.blocks.cam import CAM
-from sketchgan.blocks.conditional_norm import ConditionalBatchNorm, Statistics, use_statistics
+from sketchgan.blocks.conditional_norm import ConditionalBatchNorm, Statistics
 from sketchgan.blocks.hourglass import Hourglass, HourglassBlock, HourglassModule
 from sketchgan.blocks.mru import MRU, GatedMRU, min_max_gate
 from sketchgan.blocks.norm import Norm, norm_layer
@@ -59,5 +59,4 @@ __all__ = [
     "pad_layer",
     "smooth_relu",
     "upsampling_conv",
-    "use_statistics",
 ]

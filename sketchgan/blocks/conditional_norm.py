@@ -51,16 +51,3 @@ class ConditionalBatchNorm(_BatchNorm):
         x = torch.batch_norm(x, None, None, mean, variance, by_batch, factor or 0.0, self.eps, True)
         shape = (*x.shape[:2], *[1] * (x.dim() - 2))
         return torch.addcmul(self.offset[labels].view(shape).to(x.dtype), x, self.scale[labels].view(shape).to(x.dtype))
-
-
-def use_statistics(network: nn.Module, statistics: Statistics) -> None:
-    """Choose what all conditional batch norms of a network normalise with in evaluation.
-
-    Raises:
-        ValueError: for anything but "batch" and "running".
-    """
-    if statistics not in ("batch", "running"):
-        raise ValueError(f'statistics must be "batch" or "running", got {statistics!r}')
-    for module in network.modules():
-        if isinstance(module, ConditionalBatchNorm):
-            module.statistics = statistics

@@ -128,12 +128,15 @@ class GANModule(LightningModule):
     ) -> Adam:
         """Adam over the trainable weights of networks, or over groups of parameters, with the module's settings.
 
-        These are ``lr`` (if not given), ``betas`` and ``fused``. By default it runs as one kernel unless gradients are scaled ("16-mixed"): it would unscale them inside its
-        step, after clipping, and after callbacks have looked at them.
+        These are ``lr`` (if not given), ``betas`` and ``fused``. By default it runs as one kernel unless gradients are
+        scaled ("16-mixed"): it would unscale them inside its step, after clipping, and after callbacks have looked at
+        them.
         """
-        parameters = groups or [p for network in networks for p in network.parameters() if p.requires_grad]
+        parameters: Any = [p for network in networks for p in network.parameters() if p.requires_grad]
         fused = not scales_gradients(self._trainer) if self.fused is None else self.fused
-        return Adam(parameters, self.lr if lr is None else lr, self.betas, weight_decay=weight_decay, fused=fused)
+        return Adam(
+            groups or parameters, self.lr if lr is None else lr, self.betas, weight_decay=weight_decay, fused=fused
+        )
 
     def optimizers(self, use_pl_optimizer: bool = True) -> Any:
         """The optimizers of ``configure_optimizers``, always as a list."""

@@ -6,7 +6,12 @@ from sketchgan.networks.openmoji_classifier import OpenMojiClassifier, openmoji_
 from sketchgan.networks.patch import PatchDiscriminator, PixelDiscriminator
 from sketchgan.networks.photo2cartoon import Photo2CartoonGenerator
 from sketchgan.networks.resnet import ResnetGenerator
-from sketchgan.networks.sketchygan import ClassJudged, SketchyGANDiscriminator, SketchyGANGenerator
+from sketchgan.networks.sketchygan import (
+    ClassJudged,
+    SketchyGANDiscriminator,
+    SketchyGANGenerator,
+    decay_groups,
+)
 from sketchgan.networks.ugatit import Attended, Judged, UGATITDiscriminator, UGATITGenerator
 from sketchgan.networks.unet import EncoderDecoderGenerator, UNetGenerator
 
@@ -27,6 +32,7 @@ __all__ = [
     "UGATITDiscriminator",
     "UGATITGenerator",
     "UNetGenerator",
+    "decay_groups",
     "inception_v4_from_tf",
     "inception_v4_stem",
     "openmoji_classifier",

@@ -28,7 +28,7 @@ class SketchyGANGenerator(nn.Module):
     """Encoder and decoder of masked residual units that read the sketch again at every scale.
 
     The class enters through conditional batch norm alone, the noise at a sixteenth of the size. There is no other
-    norm, and by default the statistics are those of the batch in evaluation too (`use_statistics` chooses).
+    norm. Its statistics are those of the batch in evaluation too; `sketchgan.ops.use_statistics` can change that.
 
     Args:
         n_classes: number of classes.

@@ -74,7 +74,9 @@ def _resize_legacy(images: Tensor, dim: int, wanted: int) -> Tensor:
     if size % wanted == 0:
         return images[..., :: size // wanted] if dim == -1 else images[..., :: size // wanted, :]
     if not images.is_floating_point():
-        raise ValueError(f"{images.dtype} cannot be blended from {size} to {wanted} pixels; convert the images to float")
+        raise ValueError(
+            f"{images.dtype} cannot be blended from {size} to {wanted} pixels; convert the images to float"
+        )
     # In float32, as the original: a coordinate that should be whole may come out just below.
     position = torch.arange(wanted, dtype=torch.float32, device=images.device) * torch.tensor(size / wanted)
     lower = position.floor().long().clamp_(max=size - 1)

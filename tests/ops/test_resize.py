@@ -1,8 +1,8 @@
 import pytest
 import torch
+from golden_cases import assert_close, golden
 
 from sketchgan.ops import resize_area, resize_legacy
-from golden_cases import assert_close, golden
 
 CASE = golden("sketchygan_ops")
 
