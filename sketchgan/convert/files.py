@@ -17,7 +17,7 @@ from sketchgan.convert.reading import OfficialWeights, ends, is_tensorflow, lett
 from sketchgan.convert.sketchygan import SKETCHYGAN, networks_of
 from sketchgan.convert.systems import NETWORKS, System, official_network, system_of
 from sketchgan.convert.ugatit_tensorflow import ugatit_network
-from sketchgan.modules import GANModule, Pix2Pix, load
+from sketchgan.modules import GANModule, load
 from sketchgan.modules.building import class_path
 from sketchgan.modules.checkpoint import read, record_of, settings_of
 from sketchgan.modules.quiet import quiet_lightning
@@ -148,17 +148,18 @@ def _to_ours(
     for name, one in named.items():
         state |= {f"{name}.{key}": value for key, value in one.network.state_dict().items()}
         hyper_parameters[name] = {"class_path": class_path(type(one.network)), "init_args": one.settings}
-    if "discriminator" in named and issubclass(system.module, Pix2Pix):
-        hyper_parameters["conditional"] = named["discriminator"].channels == (sum(channels),)
     shared = _shared(system, named, image_size)
-    hyper_parameters |= shared
+    all_settings = {name: one.settings for name, one in named.items()}
+    arguments = system.arguments(all_settings)
+    hyper_parameters |= shared | arguments
     side = shared.get("image_size", image_size or 256)
     preprocess = {"mode": "resize_and_crop", "load_size": side, "crop_size": side, "flip": False}
     preprocess["resample"] = system.resample
     data = {"preprocess": preprocess, "channels_a": channels[0], "channels_b": channels[1], "value_range": None}
-    data |= system.data(next(one.settings for name, one in named.items() if name.startswith("generator")))
+    data |= system.data(all_settings)
     _write(system.module, state, hyper_parameters, data, dst)
-    return [f"{system.name}:", *(f"  {name}: {one}" for name, one in named.items())]
+    said = [f"  {name}: {one}" for name, one in named.items()]
+    return [f"{system.name}:", *said, *(f"  {name}={value!r}" for name, value in arguments.items())]
 
 
 def _shared(system: System, named: Mapping[str, OfficialWeights], image_size: int | None) -> dict[str, Any]:

@@ -184,9 +184,23 @@ def _variables(root: str, scopes: Mapping[str, str], network: nn.Module) -> KeyM
 # Settings
 
 
-def data_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What inference needs to know beside the size: the classes' names, if the network has as many as usual."""
-    return {"classes": list(CLASSES)} if settings["n_classes"] == len(CLASSES) else {}
+def module_arguments(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What the networks, by our names, say of the module's arguments.
+
+    Without spectral norm the official code trains with DRAGAN's loss, or if told so with WGAN's, which do not show.
+    """
+    return {} if settings.get("discriminator", {}).get("spectral_norm", True) else {"adversarial": "dragan"}
+
+
+def data_settings(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What `sketchgan.data.Mixture` would write: how drawings were prepared, and the classes, if they are the usual."""
+    generator = settings["generator"]
+    data: dict[str, Any] = {}
+    if generator["in_channels"] == 3:
+        data["sketch"] = {"image_size": generator["image_size"], "form": "distance", "drawing_size": 256}
+    if generator["n_classes"] == len(CLASSES):
+        data["classes"] = list(CLASSES)
+    return data
 
 
 def _generator(state: State) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from sketchgan.convert import pix2pix_cyclegan, sketchygan, ugatit
 from sketchgan.convert.official import OfficialNetwork
 from sketchgan.modules import UGATIT, CycleGAN, GANModule, Photo2Cartoon, Pix2Pix, SketchyGAN
 
+Settings = Mapping[str, Mapping[str, Any]]
+"""Of networks, by our names."""
+
 
 @dataclass(frozen=True)
 class System:
@@ -23,7 +26,8 @@ class System:
             empty, each has a file of its own that ends in its name (``…_net_G_A.pth``).
         resample: filter of the official test script, which resizes pictures to squares.
         shared: arguments of the module that are its networks' too.
-        data: what else inference needs to know of the training data, from the generator's settings.
+        arguments: those of the module that follow from its networks' settings.
+        data: what else inference needs to know of the training data, from the same.
     """
 
     module: type[GANModule]
@@ -32,7 +36,8 @@ class System:
     joint: Literal["", ".pt", ".npz"] = ""
     resample: Literal["bicubic", "bilinear"] = "bicubic"
     shared: tuple[str, ...] = ()
-    data: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda settings: {}
+    arguments: Callable[[Settings], dict[str, Any]] = lambda settings: {}
+    data: Callable[[Settings], dict[str, Any]] = lambda settings: {}
 
     @property
     def name(self) -> str:
@@ -40,7 +45,7 @@ class System:
 
 
 _TABLE = [  # a module stands below the one that it derives from
-    System(Pix2Pix, pix2pix_cyclegan.PIX2PIX, pix2pix_cyclegan.NETWORKS),
+    System(Pix2Pix, pix2pix_cyclegan.PIX2PIX, pix2pix_cyclegan.NETWORKS, arguments=pix2pix_cyclegan.pix2pix_arguments),
     System(CycleGAN, pix2pix_cyclegan.CYCLEGAN, pix2pix_cyclegan.NETWORKS),
     System(UGATIT, ugatit.UGATIT, ugatit.NETWORKS, ".pt", "bilinear", ("light", "image_size")),
     System(Photo2Cartoon, ugatit.UGATIT, ugatit.NETWORKS, ".pt", "bilinear", ("light", "image_size")),
@@ -49,9 +54,9 @@ _TABLE = [  # a module stands below the one that it derives from
         sketchygan.SKETCHYGAN,
         sketchygan.NETWORKS,
         ".npz",
-        "bilinear",
-        ("n_classes", "image_size"),
-        sketchygan.data_settings,
+        shared=("n_classes", "image_size"),
+        arguments=sketchygan.module_arguments,
+        data=sketchygan.data_settings,
     ),
 ]
 

@@ -13,6 +13,7 @@ import sketchgan
 from sketchgan.cli import main
 from sketchgan.convert import convert, from_official, from_tensorflow, read_tensorflow, to_official
 from sketchgan.convert.official import compare
+from sketchgan.convert.sketchygan import CLASSES
 from sketchgan.convert.systems import official_network
 from sketchgan.modules import SketchyGAN
 from sketchgan.modules.checkpoint import read
@@ -187,20 +188,24 @@ def test_golden_picture_through_a_file():
     data = module.data_settings
     assert data["preprocess"]["crop_size"] == data["preprocess"]["load_size"] == 64
     assert (data["channels_a"], data["channels_b"]) == (3, 3)
+    assert data["sketch"] == {"image_size": 64, "form": "distance", "drawing_size": 256}
+    assert module.hparams["n_classes"] == 5
+    assert "adversarial" not in module.hparams or module.adversarial.lambda_gp == 0
     assert "classes" not in data  # of five, which nobody knows
 
 
 def test_a_checkpoint_to_train_on_from():
     np.savez("theirs.npz", **both("D_plain"))
-    convert("theirs.npz", "ours.ckpt")
+    assert convert("theirs.npz", "ours.ckpt")[-1] == "  adversarial='dragan'"
     checkpoint = read("ours.ckpt")
     assert checkpoint["hyper_parameters"]["n_classes"] == 5
     assert checkpoint["hyper_parameters"]["image_size"] == 64
     assert checkpoint["sketchgan"]["batches_seen"] == 0
     convert("ours.ckpt", "back.npz")
     assert_equal(read_tensorflow("back.npz"), both("D_plain"))
-    again = SketchyGAN.load_from_checkpoint("ours.ckpt").discriminator
-    assert repr(again) == repr(SketchyGANDiscriminator(5, ndf=4, spectral_norm=False))
+    module = SketchyGAN.load_from_checkpoint("ours.ckpt")
+    assert module.adversarial.lambda_gp > 0
+    assert repr(module.discriminator) == repr(SketchyGANDiscriminator(5, ndf=4, spectral_norm=False))
 
 
 def test_a_generator_alone():
@@ -218,7 +223,12 @@ def test_fifty_classes_are_those_of_the_official_code():
     classes = sketchgan.load("ours.safetensors").data_settings["classes"]
     assert len(classes) == len(set(classes)) == 50
     assert classes == sorted(classes)
-    assert [classes[i] for i in (0, 11, 13, 49)] == ["airplane", "car_(sedan)", "cat", "zebra"]
+    sketchy = pytest.importorskip("sketchgan.data.sketchy")
+    assert classes == list(sketchy.SKETCHYGAN_CLASSES)
+
+
+def test_classes_have_the_official_numbers():
+    assert [CLASSES[i] for i in (0, 11, 13, 49)] == ["airplane", "car_(sedan)", "cat", "zebra"]
 
 
 # What is refused
@@ -277,9 +287,7 @@ def test_other_checkpoints_are_told_apart():
     with pytest.raises(SystemExit, match="no TensorFlow checkpoint model.ckpt-1.data-00000-of-00001"):
         main(["convert", "model.ckpt-1.data-00000-of-00001", "x.safetensors"])
     write_bundle("model.ckpt-1", {"generator/Conv/weights/Adam": np.ones(1, np.float32)})
-    with pytest.raises(
-        SystemExit, match=r"model.ckpt-1 holds .* not SketchyGAN's, .*nothing but an optimizer's"
-    ):
+    with pytest.raises(SystemExit, match=r"model.ckpt-1 holds .* not SketchyGAN's, .*nothing but an optimizer's"):
         main(["convert", "model.ckpt-1", "x.safetensors"])
 
 
