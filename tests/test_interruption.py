@@ -1,15 +1,23 @@
 """Runs stopped from outside and resumed end like runs that were not."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+
+from sketchgan.cli import main
+
+# Processes of their own, which are forked from one that has imported everything: to import takes longer than to train.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["sketchgan.cli"])
 
 SETTINGS = {
     "Pix2Pix": {
@@ -30,17 +38,34 @@ SETTINGS = {
 }
 
 
-def start(folder: Path, *options: str) -> subprocess.Popen:
-    folder.mkdir(exist_ok=True)
-    with (folder / "log.txt").open("a") as log:
-        command = [sys.executable, "-m", "sketchgan", "fit", *options]
-        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+def fit(folder: Path, options: tuple[str, ...]) -> None:
+    os.setsid()
+    os.chdir(folder)
+    with open("log.txt", "a") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    main(["fit", *options])
 
 
-def finish(process: subprocess.Popen, folder: Path) -> dict:
-    assert process.wait(120) == 0, (folder / "log.txt").read_text()
-    newest = max(folder.glob("runs/tiny/version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
-    return torch.load(newest, weights_only=True)
+def start(folder: Path, *options: str) -> BaseProcess:
+    process = PROCESSES.Process(target=fit, args=(folder, options))
+    process.start()
+    return process
+
+
+def wait(process: BaseProcess) -> int | None:
+    process.join(120)
+    return process.exitcode
+
+
+def finish(process: BaseProcess, folder: Path) -> dict:
+    assert wait(process) == 0, (folder / "log.txt").read_text()
+    return newest(folder)
+
+
+def newest(folder: Path) -> dict:
+    path = max(folder.glob("runs/tiny/version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    return torch.load(path, weights_only=True)
 
 
 def recipe(folder: Path, name: str, workers: int) -> str:
@@ -102,12 +127,12 @@ def test_stopped_and_resumed_equals_unbroken(tmp_path, unbroken, name, number, w
     checkpoints = broken / "runs/tiny/version_0/checkpoints"
     deadline = time.monotonic() + 120
     while not (checkpoints / "last.ckpt").is_file():
-        assert process.poll() is None, (broken / "log.txt").read_text()
+        assert process.is_alive(), (broken / "log.txt").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.02)
     time.sleep(0.3)
     os.killpg(process.pid, number)  # the whole group, as a terminal's Ctrl-C
-    code = process.wait(120)
+    code = wait(process)
     assert code == (-signal.SIGKILL if number == signal.SIGKILL else 1), "it had ended before the signal"
     point = checkpoints / ("interrupted.ckpt" if number == signal.SIGINT else "last.ckpt")
     if number == signal.SIGINT:

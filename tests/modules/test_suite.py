@@ -436,7 +436,7 @@ def kinds_of_networks() -> list[tuple[str, str]]:
         type(network): (name, attribute)
         for name, entry in reversed(ZOO.items())
         for attribute, network in reversed(entry.networks().items())
-        if any(network.parameters())
+        if next(network.parameters(), None) is not None
     }
     del kinds[Photo2CartoonGenerator]  # hundreds of layers take a minute; test_ugatit.py compiles their blocks
     return list(kinds.values())
