@@ -215,6 +215,9 @@ def test_forwards_per_step(entry, trained):
 def test_no_gradient_is_computed_and_thrown_away(trained):
     """Right before each step, exactly that optimizer's parameters hold new gradients."""
     assert trained.witness.faults == []
+    optimizers = trained.run.optimizers
+    stepped = Counter(p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"])
+    assert [name for name, p in trained.module.named_parameters() if stepped[p] != p.requires_grad] == []
     assert len(trained.witness.norms) == EPOCHS * BATCHES * len(trained.module.optimizers())
 
 
@@ -313,8 +316,7 @@ def assert_same_state(a, b, what: str) -> None:
 
 def test_validation_does_not_move_training(trained, unbroken):
     """Nor do scores, grids, logs and saving."""
-    end = torch.load(trained.checkpoint, weights_only=True)["state_dict"]
-    assert same(end, unbroken[1]["state_dict"]) == []
+    assert_same_end(torch.load(trained.checkpoint, weights_only=True), unbroken[1], trained.checkpoint)
 
 
 def test_exact_resume(entry, unbroken):
