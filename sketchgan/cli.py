@@ -209,6 +209,11 @@ def run(args: list[str]) -> SketchGANCLI:
     class Named(SketchGANCLI):
         run_name = name
 
+        @staticmethod
+        def subcommands() -> dict[str, set[str]]:
+            every = LightningCLI.subcommands()  # four parsers take half a second to make, and one will do
+            return {args[0]: every[args[0]]} if args[:1] and args[0] in every else every
+
     return Named(
         GANModule,
         TranslationData,
