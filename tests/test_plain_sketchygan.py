@@ -305,6 +305,9 @@ def test_adam():
         loss = (variable * given["adam_grad_dense"][t - 1]).sum()
         plain.update(adam, loss, reference.case["adam"]["lr"], t, None)
         assert_near(variable, reference.tensors[f"out.adam_dense{t}"], 2e-6, f"step {t}")
+    small = nn.Parameter(torch.zeros(1))
+    plain.update(Adam([small], betas=(0.0, 0.9)), 1e-8 * small.sum(), 1.0, 1, None)
+    assert_close(small, torch.tensor([-(0.1**0.5) / (0.1**0.5 + 1)]), 1e-4, "a gradient as small as epsilon")
 
 
 @pytest.mark.parametrize("mode", MODES[1:])
