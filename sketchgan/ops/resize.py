@@ -1,0 +1,72 @@
+"""Resizing as the programs do it that prepared published data."""
+
+import torch
+from torch import Tensor
+
+
+def resize_area(picture: Tensor, height: int, width: int) -> Tensor:
+    """Resize uint8 ``(C, H, W)`` as OpenCV's area interpolation does: it averages when it shrinks.
+
+    Examples:
+        >>> resize_area(torch.tensor([[[0, 10, 20, 40]]], dtype=torch.uint8), 1, 2).tolist()
+        [[[5, 30]]]
+    """
+    old = picture.shape[-2:]
+    if old[0] >= height and old[1] >= width:
+        means = _area_weights(old[0], height) @ picture.double() @ _area_weights(old[1], width).T
+        halved = tuple(old) == (2 * height, 2 * width)
+        return ((means + 0.5).floor_() if halved else means.round_()).to(torch.uint8)  # OpenCV's ties go up, or to even
+    # Otherwise a new pixel is an old one, or lies across the border of two and mixes them, in integers.
+    (y, below), (x, right) = _neighbours(old[0], height), _neighbours(old[1], width)
+    levels = picture.long()
+    mixed = levels[..., x[0]] * (2048 - right) + levels[..., x[1]] * right
+    upper = (mixed[:, y[0]] >> 4) * (2048 - below).view(-1, 1) >> 16
+    lower = (mixed[:, y[1]] >> 4) * below.view(-1, 1) >> 16
+    return (upper + lower + 2 >> 2).to(torch.uint8)
+
+
+def resize_legacy(images: Tensor, height: int, width: int) -> Tensor:
+    """Resize as TensorFlow 1 does by default: bilinear, with pixel 0 on pixel 0 instead of centre on centre.
+
+    Where a side shrinks by a whole number, this takes every so many-th pixel and looks at no other.
+
+    Args:
+        images: float ``(..., H, W)``.
+        height: of the result, in pixels.
+        width: of the result, in pixels.
+
+    Examples:
+        >>> resize_legacy(torch.arange(6.0).view(1, 6), 1, 2)
+        tensor([[0., 3.]])
+        >>> resize_legacy(torch.tensor([[0.0, 8.0]]), 1, 4)
+        tensor([[0., 4., 8., 8.]])
+    """
+    for dim, new in ((-2, height), (-1, width)):
+        old = images.shape[dim]
+        if old == new:
+            continue
+        at = torch.arange(new, dtype=torch.float32) * (old / new)
+        first = at.long()
+        share = (at - first).to(images)
+        lower = images.index_select(dim, first.to(images.device))
+        upper = images.index_select(dim, (first + 1).clamp_(max=old - 1).to(images.device))
+        images = lower + (upper - lower) * (share if dim == -1 else share.view(-1, 1))
+    return images
+
+
+def _area_weights(length: int, target: int) -> Tensor:
+    """``(target, length)``: the share of each old pixel in each new one."""
+    ends = torch.arange(target + 1, dtype=torch.float64) * length / target
+    old = torch.arange(length, dtype=torch.float64)
+    overlap = torch.minimum(ends[1:, None], old + 1) - torch.maximum(ends[:-1, None], old)
+    return overlap.clamp_(min=0) * target / length
+
+
+def _neighbours(length: int, target: int) -> tuple[Tensor, Tensor]:
+    """The two old pixels ``(2, target)`` of each new one, and the share of the second in 2048ths."""
+    new = torch.arange(target, dtype=torch.float64)
+    first = (new * length / target).floor()
+    share = new + 1 - (first + 1) * target / length
+    share = torch.where(share > 0, share - share.floor(), 0.0)
+    pixels = torch.stack([first, first + 1]).long().clamp_(max=length - 1)
+    return pixels, (share * 2048).round().long()
