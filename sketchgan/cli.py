@@ -250,20 +250,26 @@ def _convert(args: list[str]) -> None:
     """``sketchgan convert SRC DST``."""
     parser = argparse.ArgumentParser(
         "sketchgan convert",
-        description="Convert official weights of pix2pix, CycleGAN, anti-aliased CUT, U-GAT-IT and photo2cartoon, or "
-        "back.",
+        description="Convert official weights of pix2pix, CycleGAN, anti-aliased CUT, U-GAT-IT, photo2cartoon and "
+        "SketchyGAN, or back.",
     )
     parser.add_argument(
-        "src", metavar="SRC", help="official .pth file or folder of them, .pt file of several networks, or file of ours"
+        "src",
+        metavar="SRC",
+        help="official .pth file or folder of them, .pt file of several networks, TensorFlow checkpoint of SketchyGAN "
+        "(model.ckpt-300000, or its folder) or .npz of its variables, or file of ours",
     )
     parser.add_argument(
         "dst",
         metavar="DST",
         help="NAME.safetensors for translate and load, NAME.ckpt for fit --ckpt_path (needs all networks), or from a "
-        "file of ours NAME.pth or a folder for official code, NAME.pt for that of U-GAT-IT and photo2cartoon",
+        "file of ours NAME.pth or a folder for official code, NAME.pt for that of U-GAT-IT and photo2cartoon, NAME.npz "
+        "for SketchyGAN's variables",
     )
     parser.add_argument("--module", choices=tuple(SYSTEMS), help="whose the weights are, if not as guessed")
-    parser.add_argument("--epoch", default="latest", help="which files of a folder (default: latest)")
+    parser.add_argument(
+        "--epoch", default="latest", help="which files of a folder (default: latest), or which step of SketchyGAN's"
+    )
     parser.add_argument(
         "--image_size", type=int, help="side that the official test script resizes to, if not visible (default: 256)"
     )

@@ -15,7 +15,7 @@ from sketchgan.edges.detectors import Detector, detector
 from sketchgan.edges.distance import distance_field
 from sketchgan.edges.morphology import clean, shrink, spur, thin, zhang
 from sketchgan.edges.suppression import suppress
-from sketchgan.ops.resize import resize_area
+from sketchgan.ops import resize_area
 
 Stage = Callable[[Tensor], Tensor]
 
@@ -157,7 +157,7 @@ class EdgePipeline:
         if not photos.is_floating_point():
             raise TypeError(f"photos are float in [0, 1], got {photos.dtype}: divide them by 255")
         if self.size is not None and photos.shape[2:] != (self.size, self.size):
-            photos = resize_area(photos, self.size, self.size)
+            photos = resize_area(photos, self.size)
         b, (height, width) = self.border, photos.shape[2:]
         if b >= min(height, width):
             raise ValueError(

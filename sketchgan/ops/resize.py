@@ -1,86 +1,94 @@
-"""Resizing as the programs do it that prepared published data."""
+"""Resizing as TensorFlow 1 did it, which code and figures of that time depend on."""
 
 import torch
 from torch import Tensor
 
-
-def resize_area(pictures: Tensor, height: int, width: int) -> Tensor:
-    """Resize as OpenCV's area interpolation does: it averages when it shrinks.
-
-    Args:
-        pictures: uint8 ``(..., H, W)``, on the CPU, whose levels are rounded as OpenCV rounds them; or float.
-        height: of the result, in pixels.
-        width: of the result, in pixels.
-
-    Examples:
-        >>> resize_area(torch.tensor([[[0, 10, 20, 40]]], dtype=torch.uint8), 1, 2).tolist()
-        [[[5, 30]]]
-    """
-    old = pictures.shape[-2:]
-    levels = pictures.dtype == torch.uint8
-    if old[0] >= height and old[1] >= width:
-        given = pictures.double() if levels else pictures
-        means = _area_weights(old[0], height).to(given) @ given @ _area_weights(old[1], width).T.to(given)
-        if not levels:
-            return means
-        halved = tuple(old) == (2 * height, 2 * width)
-        return ((means + 0.5).floor_() if halved else means.round_()).to(torch.uint8)  # OpenCV's ties go up, or to even
-    # Otherwise a new pixel is an old one, or lies across the border of two and mixes them.
-    (y, below), (x, right) = _neighbours(old[0], height), _neighbours(old[1], width)
-    below = below.view(-1, 1)
-    if not levels:
-        x, y, right, below = x.to(pictures.device), y.to(pictures.device), right.to(pictures), below.to(pictures)
-        mixed = torch.lerp(pictures[..., x[0]], pictures[..., x[1]], right)
-        return torch.lerp(mixed[..., y[0], :], mixed[..., y[1], :], below)
-    right, below = (right * 2048).round().long(), (below * 2048).round().long()  # it calculates in integers
-    mixed = pictures[..., x[0]].long() * (2048 - right) + pictures[..., x[1]].long() * right
-    upper = (mixed[..., y[0], :] >> 4) * (2048 - below) >> 16
-    lower = (mixed[..., y[1], :] >> 4) * below >> 16
-    return (upper + lower + 2 >> 2).to(torch.uint8)
+Size = int | tuple[int, int]
 
 
-def resize_legacy(images: Tensor, height: int, width: int) -> Tensor:
-    """Resize as TensorFlow 1 does by default: bilinear, with pixel 0 on pixel 0 instead of centre on centre.
+def resize_legacy(images: Tensor, size: Size) -> Tensor:
+    """Bilinear interpolation without half-pixel offset or antialiasing, ``tf.image.resize_bilinear`` of TensorFlow 1.
 
-    Where a side shrinks by a whole number, this takes every so many-th pixel and looks at no other.
+    The source coordinate of pixel ``i`` is ``i * old / new``, and the neighbour beyond the last pixel is the last
+    pixel. To an integer fraction of the size this is plain decimation, from 256 to 64 ``x[..., ::4, ::4]``.
 
     Args:
-        images: float ``(..., H, W)``.
-        height: of the result, in pixels.
-        width: of the result, in pixels.
+        images: float ``(..., H, W)``; gradients flow. Bytes and other integers too where every pixel is taken as it is.
+        size: side, or (height, width), of the result in pixels.
+
+    Returns:
+        ``(..., height, width)`` of the same kind; ``images`` itself if it has that size.
+
+    Raises:
+        ValueError: for a size below 1, and integers that would have to be blended.
 
     Examples:
-        >>> resize_legacy(torch.arange(6.0).view(1, 6), 1, 2)
-        tensor([[0., 3.]])
-        >>> resize_legacy(torch.tensor([[0.0, 8.0]]), 1, 4)
-        tensor([[0., 4., 8., 8.]])
+        >>> resize_legacy(torch.arange(4.0).view(1, 1, 4), (1, 8))
+        tensor([[[0.0000, 0.5000, 1.0000, 1.5000, 2.0000, 2.5000, 3.0000, 3.0000]]])
     """
-    for dim, new in ((-2, height), (-1, width)):
-        old = images.shape[dim]
-        if old == new:
-            continue
-        at = torch.arange(new, dtype=torch.float32) * (old / new)
-        first = at.long()
-        share = (at - first).to(images)
-        lower = images.index_select(dim, first.to(images.device))
-        upper = images.index_select(dim, (first + 1).clamp_(max=old - 1).to(images.device))
-        images = lower + (upper - lower) * (share if dim == -1 else share.view(-1, 1))
+    for dim, wanted in zip((-1, -2), _pair(size), strict=True):
+        images = _resize_legacy(images, dim, wanted)
     return images
 
 
-def _area_weights(length: int, target: int) -> Tensor:
-    """``(target, length)``: the share of each old pixel in each new one."""
-    ends = torch.arange(target + 1, dtype=torch.float64) * length / target
-    old = torch.arange(length, dtype=torch.float64)
-    overlap = torch.minimum(ends[1:, None], old + 1) - torch.maximum(ends[:-1, None], old)
-    return overlap.clamp_(min=0) * target / length
+def resize_area(images: Tensor, size: Size) -> Tensor:
+    """Mean over the area that each new pixel covers, as ``tf.image.resize_area``; exact for any factor, up and down.
+
+    Args:
+        images: float ``(..., H, W)``; gradients flow.
+        size: side, or (height, width), of the result in pixels.
+
+    Returns:
+        ``(..., height, width)`` of the same kind; ``images`` itself if it has that size.
+
+    Raises:
+        ValueError: for a size below 1.
+        TypeError: for integers, whose means are none.
+
+    Examples:
+        >>> resize_area(torch.tensor([[0.0, 1.0, 2.0]]), (1, 2))
+        tensor([[0.3333, 1.6667]])
+    """
+    if not images.is_floating_point():
+        raise TypeError(f"resize_area takes float images, got {images.dtype}")
+    width, height = _pair(size)
+    if images.shape[-1] != width:
+        images = images @ _coverage(images.shape[-1], width).to(images).T
+    if images.shape[-2] != height:
+        images = _coverage(images.shape[-2], height).to(images) @ images
+    return images
 
 
-def _neighbours(length: int, target: int) -> tuple[Tensor, Tensor]:
-    """The two old pixels ``(2, target)`` of each new one, and the share of the second."""
-    new = torch.arange(target, dtype=torch.float64)
-    first = (new * length / target).floor()
-    share = new + 1 - (first + 1) * target / length
-    share = torch.where(share > 0, share - share.floor(), 0.0)
-    pixels = torch.stack([first, first + 1]).long().clamp_(max=length - 1)
-    return pixels, share
+def _pair(size: Size) -> tuple[int, int]:
+    """Width and height."""
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 1:
+        raise ValueError(f"size must be at least 1, got {size}")
+    return width, height
+
+
+def _resize_legacy(images: Tensor, dim: int, wanted: int) -> Tensor:
+    size = images.shape[dim]
+    if size == wanted:
+        return images
+    if size % wanted == 0:
+        return images[..., :: size // wanted] if dim == -1 else images[..., :: size // wanted, :]
+    if not images.is_floating_point():
+        raise ValueError(
+            f"{images.dtype} cannot be blended from {size} to {wanted} pixels; convert the images to float"
+        )
+    # In float32, as the original: a coordinate that should be whole may come out just below.
+    position = torch.arange(wanted, dtype=torch.float32, device=images.device) * torch.tensor(size / wanted)
+    lower = position.floor().long().clamp_(max=size - 1)
+    upper = (lower + 1).clamp_(max=size - 1)
+    blend = (position - lower).to(images.dtype)
+    low, high = images.index_select(dim, lower), images.index_select(dim, upper)
+    return torch.addcmul(low, high - low, blend if dim == -1 else blend[:, None])
+
+
+def _coverage(size: int, wanted: int) -> Tensor:
+    """Share of each old pixel in each new one, float64 ``(wanted, size)``."""
+    edges = torch.arange(wanted + 1, dtype=torch.float64) * size / wanted
+    old = torch.arange(size, dtype=torch.float64)
+    covered = torch.minimum(edges[1:, None], old + 1) - torch.maximum(edges[:-1, None], old)
+    return covered.clamp_(min=0) * (wanted / size)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from bundles import write_bundle
 from golden_cases import golden, golden_json
 from PIL import Image
 from safetensors.torch import save_file
@@ -15,7 +16,7 @@ from training import quiet_trainer, same
 import sketchgan
 from sketchgan import UGATIT
 from sketchgan.cli import main, run
-from sketchgan.convert import convert, from_official, from_tensorflow, to_official
+from sketchgan.convert import convert, from_official, from_tensorflow, read_tensorflow, to_official
 from sketchgan.convert.official import compare
 from sketchgan.convert.systems import official_network
 from sketchgan.data import OpenMoji
@@ -450,11 +451,13 @@ def test_a_missing_vector_is_what_the_power_iteration_makes_next(capsys):
 @pytest.mark.parametrize(
     "src", ["UGATIT.model-100.index", "UGATIT.model-100.data-00000-of-00001", "UGATIT.model-100", "."]
 )
-def test_tensorflow_checkpoints_are_refused_by_name(src):
-    for ending in ("index", "meta", "data-00000-of-00001"):
-        Path(f"UGATIT.model-100.{ending}").write_bytes(b"\x00")
-    with pytest.raises(SystemExit, match="is a TensorFlow checkpoint, .*sketchgan.convert.from_tensorflow"):
+def test_tensorflow_checkpoints_are_told_what_to_do(src):
+    variables = {name: value.numpy() for name, value in golden("ugatit_tf_variant").under("state.light").items()}
+    write_bundle("UGATIT.model-100", variables)
+    Path("UGATIT.model-100.meta").write_bytes(b"\x00")
+    with pytest.raises(SystemExit, match=r"\(there: generator_B\); of U-GAT-IT's .*sketchgan.convert.from_tensorflow"):
         main(["convert", src, "x.safetensors"])
+    assert same(from_tensorflow(read_tensorflow(src), "generator_B"), from_tensorflow(variables, "generator_B"))
 
 
 def test_variables_of_tensorflow():
