@@ -14,7 +14,7 @@ ALLOWED = {
     "losses": {"networks"},
     "networks": {"blocks", "ops"},
     "metrics": {"networks"},
-    "data": {"networks"},
+    "data": {"networks", "ops"},
     "convert": {"blocks", "networks", "modules"},
     "modules": {"networks", "losses", "ops"},
     "callbacks": {"metrics", "data"},

@@ -10,6 +10,7 @@ from sketchgan.ops.inference import inference_policy, seeds_of
 from sketchgan.ops.init import Init, init_weights
 from sketchgan.ops.lr import LRPolicy, cosine_decay, linear_decay, lr_by_iteration, lr_scheduler, step_decay
 from sketchgan.ops.padding import pad_to_multiple
+from sketchgan.ops.resize import resize_area, resize_legacy
 from sketchgan.ops.rng import get_rng_state, set_rng_state
 from sketchgan.ops.together import together
 
@@ -31,6 +32,8 @@ __all__ = [
     "lr_by_iteration",
     "lr_scheduler",
     "pad_to_multiple",
+    "resize_area",
+    "resize_legacy",
     "seeds_of",
     "set_rng_state",
     "step_decay",
