@@ -1,9 +1,30 @@
-"""Resizing as TensorFlow 1 did it, which code and figures of that time depend on."""
+"""Resizing as the programs do it that prepared published data."""
 
 import torch
 from torch import Tensor
 
 Size = int | tuple[int, int]
+
+
+def resize_area(picture: Tensor, height: int, width: int) -> Tensor:
+    """Resize uint8 ``(C, H, W)`` as OpenCV's area interpolation does: it averages when it shrinks.
+
+    Examples:
+        >>> resize_area(torch.tensor([[[0, 10, 20, 40]]], dtype=torch.uint8), 1, 2).tolist()
+        [[[5, 30]]]
+    """
+    old = picture.shape[-2:]
+    if old[0] >= height and old[1] >= width:
+        means = _area_weights(old[0], height) @ picture.double() @ _area_weights(old[1], width).T
+        halved = tuple(old) == (2 * height, 2 * width)
+        return ((means + 0.5).floor_() if halved else means.round_()).to(torch.uint8)  # OpenCV's ties go up, or to even
+    # Otherwise a new pixel is an old one, or lies across the border of two and mixes them, in integers.
+    (y, below), (x, right) = _neighbours(old[0], height), _neighbours(old[1], width)
+    levels = picture.long()
+    mixed = levels[..., x[0]] * (2048 - right) + levels[..., x[1]] * right
+    upper = (mixed[:, y[0]] >> 4) * (2048 - below).view(-1, 1) >> 16
+    lower = (mixed[:, y[1]] >> 4) * below.view(-1, 1) >> 16
+    return (upper + lower + 2 >> 2).to(torch.uint8)
 
 
 def resize_legacy(images: Tensor, size: Size) -> Tensor:
@@ -31,32 +52,22 @@ def resize_legacy(images: Tensor, size: Size) -> Tensor:
     return images
 
 
-def resize_area(images: Tensor, size: Size) -> Tensor:
-    """Mean over the area that each new pixel covers, as ``tf.image.resize_area``; exact for any factor, up and down.
+def _area_weights(length: int, target: int) -> Tensor:
+    """``(target, length)``: the share of each old pixel in each new one."""
+    ends = torch.arange(target + 1, dtype=torch.float64) * length / target
+    old = torch.arange(length, dtype=torch.float64)
+    overlap = torch.minimum(ends[1:, None], old + 1) - torch.maximum(ends[:-1, None], old)
+    return overlap.clamp_(min=0) * target / length
 
-    Args:
-        images: float ``(..., H, W)``; gradients flow.
-        size: side, or (height, width), of the result in pixels.
 
-    Returns:
-        ``(..., height, width)`` of the same kind; ``images`` itself if it has that size.
-
-    Raises:
-        ValueError: for a size below 1.
-        TypeError: for integers, whose means are none.
-
-    Examples:
-        >>> resize_area(torch.tensor([[0.0, 1.0, 2.0]]), (1, 2))
-        tensor([[0.3333, 1.6667]])
-    """
-    if not images.is_floating_point():
-        raise TypeError(f"resize_area takes float images, got {images.dtype}")
-    width, height = _pair(size)
-    if images.shape[-1] != width:
-        images = images @ _coverage(images.shape[-1], width).to(images).T
-    if images.shape[-2] != height:
-        images = _coverage(images.shape[-2], height).to(images) @ images
-    return images
+def _neighbours(length: int, target: int) -> tuple[Tensor, Tensor]:
+    """The two old pixels ``(2, target)`` of each new one, and the share of the second in 2048ths."""
+    new = torch.arange(target, dtype=torch.float64)
+    first = (new * length / target).floor()
+    share = new + 1 - (first + 1) * target / length
+    share = torch.where(share > 0, share - share.floor(), 0.0)
+    pixels = torch.stack([first, first + 1]).long().clamp_(max=length - 1)
+    return pixels, (share * 2048).round().long()
 
 
 def _pair(size: Size) -> tuple[int, int]:
@@ -82,11 +93,3 @@ def _resize_legacy(images: Tensor, dim: int, wanted: int) -> Tensor:
     blend = (position - lower).to(images.dtype)
     low, high = images.index_select(dim, lower), images.index_select(dim, upper)
     return torch.addcmul(low, high - low, blend if dim == -1 else blend[:, None])
-
-
-def _coverage(size: int, wanted: int) -> Tensor:
-    """Share of each old pixel in each new one, float64 ``(wanted, size)``."""
-    edges = torch.arange(wanted + 1, dtype=torch.float64) * size / wanted
-    old = torch.arange(size, dtype=torch.float64)
-    covered = torch.minimum(edges[1:, None], old + 1) - torch.maximum(edges[:-1, None], old)
-    return covered.clamp_(min=0) * (wanted / size)

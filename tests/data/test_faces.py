@@ -24,7 +24,8 @@ from sketchgan.data import (
     prepare_faces,
     read_landmarks,
 )
-from sketchgan.data.faces import Box, crop_box, mask_of, moved, on_white, resize_area, rotation, warp
+from sketchgan.data.faces import Box, crop_box, mask_of, moved, on_white, rotation, warp
+from sketchgan.ops.resize import resize_area
 
 WHITE = (255.0, 255.0, 255.0)
 
