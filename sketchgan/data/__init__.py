@@ -1,12 +1,13 @@
 """Data sets as Lightning data modules, all with one batch contract (see `TranslationData`)."""
 
 from sketchgan.data.base import TranslationData
+from sketchgan.data.curriculum import SketchCurriculum
 from sketchgan.data.face_files import prepare_faces, read_landmarks
 from sketchgan.data.face_networks import face_landmarks, person_masks
 from sketchgan.data.faces import align_face, portrait_input, portrait_output
 from sketchgan.data.files import PictureFiles
 from sketchgan.data.folders import PairedFolders, UnpairedFolders
-from sketchgan.data.loader import KeyedSampler, ResumableLoader, ShareSampler
+from sketchgan.data.loader import KeyedSampler, MixtureSampler, ResumableLoader, ShareSampler
 from sketchgan.data.openmoji import OpenMoji
 from sketchgan.data.pairs import combine_pairs
 from sketchgan.data.pictures import PictureError, read_picture
@@ -15,6 +16,7 @@ from sketchgan.data.transforms import Augmentation, Preprocess
 __all__ = [
     "Augmentation",
     "KeyedSampler",
+    "MixtureSampler",
     "OpenMoji",
     "PairedFolders",
     "PictureError",
@@ -22,6 +24,7 @@ __all__ = [
     "Preprocess",
     "ResumableLoader",
     "ShareSampler",
+    "SketchCurriculum",
     "TranslationData",
     "UnpairedFolders",
     "align_face",
