@@ -65,7 +65,9 @@ class TranslationData(LightningDataModule):
 
     def train_dataloader(self) -> ResumableLoader:
         dataset = self.dataset("train")
-        sampler = KeyedSampler(dataset, self.seed, *self._world())
+        return self._train_loader(dataset, KeyedSampler(dataset, self.seed, *self._world()))
+
+    def _train_loader(self, dataset: Dataset, sampler: KeyedSampler) -> ResumableLoader:
         if len(sampler) < self.batch_size:
             raise ValueError(
                 f"batch_size {self.batch_size} is more than the {len(sampler)} training samples per process of "
