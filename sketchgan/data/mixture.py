@@ -128,8 +128,8 @@ class Mixture(TranslationData):
         wanted = self._asked_for()
         if self.d_iterations not in (None, wanted):
             raise ValueError(
-                f"d_iterations={self.d_iterations} of the data does not go with the module, which makes {wanted} updates "
-                "of its discriminator on pictures of their own per batch; leave it out"
+                f"d_iterations={self.d_iterations} of the data does not go with the module, which makes {wanted} "
+                "updates of its discriminator on pictures of their own per batch; leave it out"
             )
         if getattr(self.trainer, "reload_dataloaders_every_n_epochs", 0) and self.edges is not None:
             raise ValueError(

@@ -105,8 +105,8 @@ class OpenMojiEdges(OpenMojiSketches):
     def _map(self, index: int) -> tuple[Tensor, Tensor]:
         if index not in self._maps:
             photo = self.photo(index)
-            pipeline = EdgePipeline(detector=self.detector, size=photo.shape[-1], threshold=self.threshold)
+            side = photo.shape[-1]
+            pipeline = EdgePipeline(detector=self.detector, size=side, border=side // 4, threshold=self.threshold)
             maps = pipeline(photo.unsqueeze(0).float() / 255)
             self._maps[index] = maps.edges[0], maps.distance[0]
         return self._maps[index]
-

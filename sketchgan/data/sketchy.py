@@ -99,13 +99,13 @@ class SketchyDatabase(SketchSource):
         return SketchyDatabase(split=split, **self._arguments)
 
     @functools.cached_property
-    def classes(self) -> tuple[str, ...]:
+    def classes(self) -> tuple[str, ...]:  # type: ignore[override]
         """Names of the labels: the folders' names, sorted."""
-        if self.wanted not in (None, "all"):
-            return tuple(sorted(set(self.wanted)))  # type: ignore[arg-type]
+        if self.wanted is None:
+            return SKETCHYGAN_CLASSES
         if self.wanted == "all":
             return tuple(sorted(entry.name for entry in os.scandir(_folder(self.sketches)) if entry.is_dir()))
-        return SKETCHYGAN_CLASSES
+        return tuple(sorted(set(self.wanted)))
 
     def __len__(self) -> int:
         return len(self._labels)
