@@ -3,6 +3,7 @@
 import copy
 import functools
 import json
+import math
 import os
 import random
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from sketchgan.data.base import Split
@@ -211,7 +213,10 @@ def _in_shards(root: Path, photo_root: str | Path | None) -> Found:
     photos: list[bytes] = []
     names: list[str] = []
     kept = None
-    for shard, row in _rows(root):
+    folders = sorted(path for path in root.glob("shard-*") if path.name[6:].isdigit())
+    if len(folders) < (expected := math.ceil(job["images"] / job["shard_size"])):
+        rank_zero_warn(f"only {len(folders)} of {expected} shards of {root} are finished; the others are left out")
+    for shard, row in _rows(folders):
         if row["status"] != "ok":
             continue
         kept = bool(row.get("photo")) if kept is None else kept
@@ -236,9 +241,9 @@ def _in_shards(root: Path, photo_root: str | Path | None) -> Found:
     return Found(NameIndex(edges), NameIndex(distances), NameIndex(photos), where, labels, classes, size)
 
 
-def _rows(root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows(folders: list[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Rows of all manifests, with the name of their shard."""
-    for folder in sorted(path for path in root.glob("shard-*") if path.name[6:].isdigit()):
+    for folder in folders:
         manifest = folder / "manifest.jsonl"
         if not manifest.is_file():
             raise FileNotFoundError(f"no file {manifest}")
