@@ -91,10 +91,12 @@ class OpenMojiEdges(OpenMojiSketches):
         super().__init__(split, groups, archive)
         self.detector = detector
         self.threshold = threshold
-        self._maps: dict[int, tuple[Tensor, Tensor]] = {}
+        self._maps: dict[str, tuple[Tensor, Tensor]] = {}
 
     def part(self, split: Split) -> "OpenMojiEdges":
-        return type(self)(split, self.groups, self.archive, self.detector, self.threshold)
+        part = type(self)(split, self.groups, self.archive, self.detector, self.threshold)
+        part._maps = self._maps
+        return part
 
     def sketch(self, index: int) -> Tensor:
         return torch.where(self._map(index)[0], 0, 255).to(torch.uint8)
@@ -103,10 +105,11 @@ class OpenMojiEdges(OpenMojiSketches):
         return self._map(index)[1]
 
     def _map(self, index: int) -> tuple[Tensor, Tensor]:
-        if index not in self._maps:
+        code = self._entries[index]["code"]
+        if code not in self._maps:
             photo = self.photo(index)
             side = photo.shape[-1]
             pipeline = EdgePipeline(detector=self.detector, size=side, border=side // 4, threshold=self.threshold)
             maps = pipeline(photo.unsqueeze(0).float() / 255)
-            self._maps[index] = maps.edges[0], maps.distance[0]
-        return self._maps[index]
+            self._maps[code] = maps.edges[0], maps.distance[0]
+        return self._maps[code]
