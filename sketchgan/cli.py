@@ -235,6 +235,13 @@ def _translate(args: list[str]) -> None:
         choices=("native", "official"),
         help="native keeps the size; official resizes and rounds as the official test script does",
     )
+    parser.add_argument(
+        "--label",
+        metavar="NAME_OR_NUMBER",
+        help="class of the pictures, if the network takes one and no sub-folder says",
+    )
+    parser.add_argument("--samples", type=int, default=1, help="translations of each picture, if the network has noise")
+    parser.add_argument("--seed", type=int, default=0, help="of that noise, together with a picture's name")
     parser.add_argument("--batch_size", type=int, default=1, help="more than one needs pictures of one size")
     parser.add_argument("--num_workers", type=int, default=0)
     parser.add_argument("--accelerator", default="auto")

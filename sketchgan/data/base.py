@@ -24,7 +24,8 @@ class TranslationData(LightningDataModule):
 
     A subclass builds the data set of a split in ``dataset(split)``; training sets are indexed by ``(epoch, index)``,
     the others by ``index``. What it returns from ``state_dict`` travels in checkpoints and tells inference how to
-    prepare a picture: ``preprocess`` (settings of `Preprocess`), ``channels_a``, ``channels_b``, ``value_range``.
+    prepare a picture: ``preprocess`` (settings of `Preprocess`), ``channels_a``, ``channels_b``, ``value_range``; with
+    labels ``classes``, their names; ``sketch`` (settings of `SketchInput`) if A is made from drawings.
 
     Args:
         batch_size: pictures of each domain per batch and process.

@@ -88,7 +88,8 @@ class OpenMoji(TranslationData):
 
     def state_dict(self) -> dict[str, Any]:
         preprocess = Preprocess("resize_and_crop", self.image_size, self.image_size, flip=False)
-        return {"preprocess": preprocess.settings(), "channels_a": 3, "channels_b": 3, "value_range": None}
+        channels = {"channels_a": 3, "channels_b": 3}
+        return {"preprocess": preprocess.settings(), **channels, "value_range": None, "classes": list(GROUPS)}
 
     def dataset(self, split: Split) -> Dataset:
         entries, pictures = read_archive(self.archive)

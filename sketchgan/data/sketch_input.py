@@ -55,8 +55,11 @@ class SketchInput:
                 f"sizes must be positive, got image_size {self.image_size}, drawing_size {self.drawing_size}"
             )
 
+    def make_params(self, rng: random.Random, size: tuple[int, int]) -> None:
+        """There is nothing to draw at random, as there is in a `Preprocess`."""
+
     def __call__(self, picture: Picture, draw: Draw | None = None) -> Tensor:
-        """A picture of any size to ``(3, image_size, image_size)`` in [-1, 1]; nothing is drawn at random."""
+        """A picture of any size to ``(3, image_size, image_size)`` in [-1, 1]; ``draw`` is not used."""
         drawing = _resized(to_sketch(picture).unsqueeze(0), self.drawing_size)[0]
         return self._three(sketch_to_distance(drawing) if self.form == "distance" else drawing)
 

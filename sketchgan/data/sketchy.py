@@ -22,6 +22,7 @@ SKETCHYGAN_CLASSES = (
     "pineapple", "pizza", "pretzel", "rifle", "scissors", "scorpion", "sheep", "snail", "spoon", "starfish",
     "strawberry", "tank", "teapot", "tiger", "volcano", "zebra",
 )  # fmt: skip
+"""The 50 classes that SketchyGAN is trained on: 31 that ImageNet has, 19 that COCO has."""
 FLAGS = {"pose": "WrongPose?", "context": "Context?", "ambiguous": "Ambiguous?", "error": "Error?"}
 _NUMBERS = ("Difficulty", "Stroke_Count", *FLAGS.values())
 _COLUMNS = ("ImageNetID", "SketchID", "Category", *_NUMBERS)
