@@ -80,7 +80,9 @@ def read_sketch(path: Path) -> Tensor:
 def to_sketch(picture: Picture) -> Tensor:
     """A picture as uint8 ``(H, W)``; of colours their mean, cut off."""
     levels = _levels(picture)
-    return levels[0] if len(levels) == 1 else levels.double().mean(0).to(torch.uint8)
+    if all(torch.equal(levels[0], channel) for channel in levels[1:]):  # grey, as most drawings are
+        return levels[0]
+    return levels.double().mean(0).to(torch.uint8)
 
 
 def read_photo(path: Path) -> Tensor:
