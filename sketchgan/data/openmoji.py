@@ -59,6 +59,7 @@ class OpenMoji(TranslationData):
     """
 
     labelled = True
+    classes = GROUPS
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sketchgan.losses import AdversarialLoss, AdversarialMode, adversarial_loss
 from sketchgan.modules.base import Batch, GANModule, refuse_batch_norm
 from sketchgan.networks import PatchDiscriminator, UNetGenerator
-from sketchgan.ops import LRPolicy, frozen, gradient_penalty, inference_policy, lr_scheduler, seeds_of
+from sketchgan.ops import LRPolicy, frozen, inference_policy, lr_scheduler, seeds_of
 
 
 class Pix2Pix(GANModule):
@@ -142,7 +142,7 @@ class Pix2Pix(GANModule):
             "real": self.d_loss_scale * self.adversarial.real(self.discriminator(real)),
         }
         if self.adversarial.lambda_gp:
-            terms["gp"] = self.adversarial.lambda_gp * gradient_penalty(self.discriminator, real, fake)
+            terms["gp"] = self.adversarial.penalty(self.discriminator, real, fake)
         return terms
 
     def generator_losses(self, real_a: Tensor, real_b: Tensor, fake_b: Tensor) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -90,3 +91,21 @@ class _SeededDropout:
             raise ValueError(f"{len(seeds)} seeds for a batch of {len(x)} images")
         kept = [torch.rand(x.shape[1:], generator=torch.Generator().manual_seed(seed)) >= module.p for seed in seeds]
         return x * torch.stack(kept).to(x) / (1 - module.p)
+
+
+def use_statistics(network: nn.Module, statistics: Literal["batch", "running"]) -> None:
+    """Choose what the norms of a network that offer the choice normalise with in evaluation.
+
+    Args:
+        network: with the norms, wherever they are: `sketchgan.blocks.ConditionalBatchNorm`, and all that have an
+            attribute ``statistics``.
+        statistics: "batch", what is evaluated together; or "running", the averages of training.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if statistics not in ("batch", "running"):
+        raise ValueError(f'statistics must be "batch" or "running", got {statistics!r}')
+    for module in network.modules():
+        if hasattr(module, "statistics"):
+            module.statistics = statistics  # type: ignore[assignment]

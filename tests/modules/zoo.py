@@ -6,12 +6,14 @@ from typing import Any
 
 from torch import nn
 
-from sketchgan import UGATIT, CycleGAN, GANModule, Photo2Cartoon, Pix2Pix
+from sketchgan import UGATIT, CycleGAN, GANModule, Photo2Cartoon, Pix2Pix, SketchyGAN
 from sketchgan.data import OpenMoji, TranslationData
 from sketchgan.networks import (
     PatchDiscriminator,
     Photo2CartoonGenerator,
     ResnetGenerator,
+    SketchyGANDiscriminator,
+    SketchyGANGenerator,
     UGATITDiscriminator,
     UGATITGenerator,
     UNetGenerator,
@@ -98,6 +100,13 @@ def photo2cartoon_networks() -> dict[str, nn.Module]:
     return generators | four_discriminators() | {"face_network": face}
 
 
+def sketchygan_networks() -> dict[str, nn.Module]:
+    return {
+        "generator": SketchyGANGenerator(n_classes=7, ngf=2, image_size=32, noise_dim=4),
+        "discriminator": SketchyGANDiscriminator(n_classes=7, ndf=2),
+    }
+
+
 SIX = ("generator_ab", "generator_ba", "global_a", "local_a", "global_b", "local_b")
 BY_ITERATION = {"n_iterations": 3, "n_iterations_decay": 20, "lambda_cam": 10.0}
 
@@ -140,5 +149,15 @@ ZOO = {
         settings=BY_ITERATION,
         data={"paired": False},
         rates=(1, 1, 1, 0.95),
+    ),
+    "sketchygan": Entry(
+        SketchyGAN,
+        sketchygan_networks,
+        forwards={"generator": 2, "discriminator": 3},
+        calls={"generator": 2, "discriminator": 2},
+        per_sample=sketchygan_networks,
+        settings={"n_iterations": 10, "lambda_perceptual": 0.0},
+        data={"batch_size": 8},
+        rates=(1, 0.91, 0.82, 0.73),
     ),
 }
