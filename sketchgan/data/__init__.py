@@ -1,6 +1,8 @@
 """Data sets as Lightning data modules, all with one batch contract (see `TranslationData`)."""
 
 from sketchgan.data.base import TranslationData
+from sketchgan.data.edge_maps import EdgeReport, make_edge_maps
+from sketchgan.data.edge_shards import read_edge_manifests
 from sketchgan.data.face_files import prepare_faces, read_landmarks
 from sketchgan.data.face_networks import face_landmarks, person_masks
 from sketchgan.data.faces import align_face, portrait_input, portrait_output
@@ -14,6 +16,7 @@ from sketchgan.data.transforms import Augmentation, Preprocess
 
 __all__ = [
     "Augmentation",
+    "EdgeReport",
     "KeyedSampler",
     "OpenMoji",
     "PairedFolders",
@@ -27,10 +30,12 @@ __all__ = [
     "align_face",
     "combine_pairs",
     "face_landmarks",
+    "make_edge_maps",
     "person_masks",
     "portrait_input",
     "portrait_output",
     "prepare_faces",
+    "read_edge_manifests",
     "read_landmarks",
     "read_picture",
 ]
