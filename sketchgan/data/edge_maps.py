@@ -53,7 +53,9 @@ PNG_LEVEL = 6
 class Pipeline(Protocol):
     """What `make_edge_maps` needs of an `EdgePipeline`."""
 
-    size: int
+    @property
+    def size(self) -> int | None:
+        """Side of the maps."""
 
     def __call__(self, photos: Tensor) -> EdgeMaps: ...
 
@@ -151,6 +153,8 @@ def make_edge_maps(
         raise ValueError(f'on_bad_image must be "raise" or "skip", got {on_bad_image!r}')
     rank, world = _part(rank, world, devices)
     pipeline = EdgePipeline() if pipeline is None else pipeline
+    if pipeline.size is None:
+        raise ValueError("the pipeline needs a size, which all maps then have; got size=None")
     photographs = Photographs(inputs, pipeline.size)
     out = Path(out).absolute()
     refuse_inside(photographs.inputs, out)
@@ -162,6 +166,7 @@ def make_edge_maps(
         "keep_photos": keep_photos,
         "pipeline": pipeline.settings(),
     }
+    make_maps(pipeline, torch.zeros(1, 3, pipeline.size, pipeline.size))  # errors now, not in a worker
     open_job(out, job)
     shards = math.ceil(len(photographs) / shard_size)
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -14,11 +15,10 @@ import pytest
 import torch
 from PIL import Image
 
-import sketchgan
 from sketchgan.cli import main
 from sketchgan.data import PictureError, make_edge_maps
 from sketchgan.data.edge_maps import EdgeMaker, Photographs
-from sketchgan.data.edge_shards import read_edge_manifests
+from sketchgan.data.edge_shards import ShardWriter, read_edge_manifests
 from sketchgan.edges import EdgePipeline
 from sketchgan.ops.resize import resize_area
 
@@ -26,7 +26,7 @@ SETTINGS = {"shard_size": 8, "accelerator": "cpu"}
 
 
 def pipeline(**settings) -> EdgePipeline:
-    return EdgePipeline(**{"detector": "sobel", "size": 48, **settings})
+    return EdgePipeline(**{"detector": "sobel", "size": 48, "border": 16, **settings})
 
 
 def draw(path: Path, number: int, size: tuple[int, int]) -> None:
@@ -95,31 +95,29 @@ def test_photos_are_kept_at_full_colour_resolution(photos, unbroken):
     assert Image.open(buffer).quantization == kept.quantization
 
 
+def make_slowly(photos: Path, out: Path) -> None:
+    write = ShardWriter.add
+
+    def slowly(*args):
+        time.sleep(0.02)
+        write(*args)
+
+    ShardWriter.add = slowly  # in a process of its own
+    make_edge_maps(photos, out, pipeline(), keep_photos="jpeg", batch_size=4, num_workers=1, **SETTINGS)
+
+
 def test_killed_and_restarted_is_as_unbroken(photos, unbroken, tmp_path):
     out = tmp_path / "out"
-    script = """if True:
-        import sys, time
-        from sketchgan.data import edge_maps
-        from sketchgan.edges import EdgePipeline
-        write = edge_maps.ShardWriter.add
-        def slowly(*args):
-            time.sleep(0.02)
-            write(*args)
-        edge_maps.ShardWriter.add = slowly
-        edge_maps.make_edge_maps(sys.argv[1], sys.argv[2], EdgePipeline(detector="sobel", size=48), keep_photos="jpeg",
-                                 shard_size=8, batch_size=4, num_workers=1, accelerator="cpu")
-    """
-    path = os.pathsep.join([str(Path(sketchgan.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, str(photos), str(out)], env={**os.environ, "PYTHONPATH": path}
-    )
+    process = multiprocessing.get_context("fork").Process(target=make_slowly, args=(photos, out))
+    process.start()
     try:
         while not (begun := list(out.glob(".shard-00002*/edges/*/*/*.png"))):  # in the middle of the third shard
-            assert process.poll() is None
+            assert process.is_alive()
             time.sleep(0.005)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert sorted(path.name for path in out.glob("shard-*")) == ["shard-00000", "shard-00001"]
     assert begun[0].exists()  # what the restart removes
     before = (out / "shard-00001/manifest.jsonl").stat().st_mtime_ns
@@ -273,6 +271,8 @@ def test_a_second_process_of_one_part_is_refused(mixed, tmp_path):
         ({"keep_photos": "gif"}, 'must be "jpeg" or "png"'),
         ({"on_bad_image": "no"}, 'must be "raise" or "skip"'),
         ({"out": "photos/out"}, "is inside"),
+        ({"pipeline": pipeline(size=None)}, "the pipeline needs a size"),
+        ({"pipeline": pipeline(border=48)}, "a border of 48 pixels"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ",
 )
@@ -296,7 +296,15 @@ def test_names_stay_apart(tmp_path):
 
 
 def test_command(mixed, tmp_path, capsys):
-    command = ["edges", str(mixed), str(tmp_path / "out"), "--detector=sobel", "--size=48", "--accelerator=cpu"]
+    command = [
+        "edges",
+        str(mixed),
+        str(tmp_path / "out"),
+        "--detector=sobel",
+        "--size=48",
+        "--border=16",
+        "--accelerator=cpu",
+    ]
     with pytest.raises(SystemExit) as stopped:
         main([*command, "--num_workers=0"])
     assert "2 of the 8 pictures of shard-00000 cannot be read" in str(stopped.value)
