@@ -61,6 +61,6 @@ def _removed_by_scipy(lines: Tensor, least: int) -> Tensor:
     around = np.zeros((3, 3, 3), dtype=bool)
     around[1] = True  # pictures of a batch do not touch
     labels, _ = label(lines.cpu().numpy(), around)
-    large = np.bincount(labels.ravel()) >= least
+    large = np.bincount(labels.ravel(), minlength=1) >= least
     large[0] = False
     return torch.from_numpy(large[labels]).to(lines.device)

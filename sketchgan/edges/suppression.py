@@ -13,8 +13,8 @@ MULTIPLIER = 1.01  # a pixel must be this much weaker than its neighbour to go
 def suppress(strength: Tensor, least: float = 0.0) -> Tensor:
     """Keep the edge strength along the ridges of a map, and set it to 0 beside them.
 
-    A ridge that is exactly horizontal, and the same along its whole length, has no mixed curvature. Like the script, this
-    then takes the direction to be 0 and compares along the ridge, so that the pixels beside it stay.
+    A ridge that is exactly horizontal, and the same along its whole length, has no mixed curvature. Like the script,
+    this then takes the direction to be 0 and compares along the ridge, so that the pixels beside it stay.
 
     Args:
         strength: float ``(N, H, W)`` in [0, 1].

@@ -29,13 +29,14 @@ def test_weak_pixels_need_no_look(least):
 
 
 def test_a_ridge_stays():
-    strength = torch.zeros(1, 21, 30)
-    strength[:, 9:12] = torch.tensor([0.5, 0.9, 0.5]).view(3, 1)
+    strength = torch.zeros(1, 30, 21)
+    strength[..., 9:12] = torch.tensor([0.5, 0.9, 0.5])
     kept = suppress(strength)[0]
-    assert kept[9, 10].item() == kept[11, 10].item() == 0
-    assert kept[10, 10].item() == pytest.approx(0.9)
-    assert (kept[10, :7] / 0.9).tolist() == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1, 1])
-    assert kept[10].flip(0).tolist() == kept[10].tolist()
+    assert kept[10, 9].item() == kept[10, 11].item() == 0
+    assert (kept[:7, 10] / 0.9).tolist() == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1, 1])
+    assert kept[:, 10].flip(0).tolist() == kept[:, 10].tolist()
+    flat = suppress(strength.mT)[0]  # horizontal
+    assert flat[9, 10].item() == flat[11, 10].item() == 0.5
 
 
 def test_smoothing_keeps_the_mean_of_small_pictures():
