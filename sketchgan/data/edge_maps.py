@@ -144,6 +144,7 @@ def make_edge_maps(
         PictureError: listing the unreadable pictures of a shard.
         ValueError: if an argument makes no sense, or ``out`` was begun with other pictures or settings.
         BlockingIOError: if another process is making the same part.
+        ChildProcessError: if one of several devices' processes fails; its own error is printed.
     """
     if shard_size < 1 or batch_size < 1:
         raise ValueError(f"shard_size and batch_size must be positive, got {shard_size} and {batch_size}")
@@ -173,9 +174,10 @@ def make_edge_maps(
     trainer = Trainer(
         accelerator=accelerator,
         devices=devices,
-        # Nobody waits for long but at the end, where the others may have a day of work left.
-        strategy="auto" if devices == 1 else DDPStrategy(timeout=timedelta(days=365)),
-        plugins=[LightningEnvironment()] if devices == 1 else None,  # no communication, whatever has started us
+        # The processes exchange nothing, and wait for each other at the end, where one may have a day of work left.
+        strategy="auto" if devices == 1 else DDPStrategy(process_group_backend="gloo", timeout=timedelta(days=365)),
+        plugins=[LightningEnvironment()] if devices == 1 else None,  # alone, whatever has started us
+        use_distributed_sampler=False,  # it would tear shards apart
         logger=False,
         callbacks=[TQDMProgressBar()] if progress else [],
         enable_checkpointing=False,
@@ -497,6 +499,7 @@ class EdgeMaker(LightningModule):
     def predict_step(self, batch: Batch) -> int:
         if self.writer is None:
             self.writer = ShardWriter(self.out, batch.shard, *self.part)
+        assert self.writer.number == batch.shard
         if batch.files is not None:
             for row, files in zip(batch.rows, batch.files, strict=True):
                 self.writer.add(row, files)
@@ -523,6 +526,7 @@ class EdgeMaker(LightningModule):
             self.pending.append((row, made))
 
     def _finish(self, writer: ShardWriter) -> None:
+        assert len(writer.rows) == min(self.shard_size, len(self.photographs) - writer.number * self.shard_size)
         bad = [row for row in writer.rows if row["status"] == "unreadable"]
         if bad and self.on_bad_image == "raise":
             listed = "".join(f"\n  {row['message']}" for row in bad[:20])
@@ -534,7 +538,12 @@ class EdgeMaker(LightningModule):
         writer.finish()
 
     def on_predict_end(self) -> None:
-        self.trainer.strategy.barrier()  # the process that was started last, with the others its children
+        try:
+            self.trainer.strategy.barrier()
+        except RuntimeError as error:
+            raise ChildProcessError(
+                "another process of this run has failed, see above; finished shards stay"
+            ) from error
 
 
 def _cores() -> int:

@@ -32,6 +32,7 @@ class ShardWriter:
     """
 
     def __init__(self, out: Path, number: int, rank: int, world: int) -> None:
+        self.number = number
         self.final = shard_folder(out, number)
         self.folder = out / f".{self.final.name}{_ending(rank, world)}"
         self.folder.mkdir()
