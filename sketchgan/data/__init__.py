@@ -3,6 +3,8 @@
 from sketchgan.data.base import TranslationData
 from sketchgan.data.curriculum import SketchCurriculum
 from sketchgan.data.edge_map_folders import EdgeMapFolders
+from sketchgan.data.edge_maps import EdgeReport, make_edge_maps
+from sketchgan.data.edge_shards import read_edge_manifests
 from sketchgan.data.face_files import prepare_faces, read_landmarks
 from sketchgan.data.face_networks import face_landmarks, person_masks
 from sketchgan.data.faces import align_face, portrait_input, portrait_output
@@ -23,6 +25,7 @@ __all__ = [
     "SKETCHYGAN_CLASSES",
     "Augmentation",
     "EdgeMapFolders",
+    "EdgeReport",
     "KeyedSampler",
     "Mixture",
     "MixtureSampler",
@@ -45,10 +48,12 @@ __all__ = [
     "align_face",
     "combine_pairs",
     "face_landmarks",
+    "make_edge_maps",
     "person_masks",
     "portrait_input",
     "portrait_output",
     "prepare_faces",
+    "read_edge_manifests",
     "read_landmarks",
     "read_picture",
 ]

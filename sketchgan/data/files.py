@@ -200,13 +200,18 @@ def sample_name(name: str, sample: int, samples: int) -> str:
     return name if samples == 1 else f"{stem_of(name)}_{sample + 1}.png"
 
 
-def refuse_own_inputs(files: PictureFiles, out: Path) -> None:
-    """Neither overwrite what is read, nor read in the next run what this one wrote."""
-    for path in files.inputs:
+def refuse_inside(inputs: Sequence[Path], out: Path) -> None:
+    """Do not read in the next run what this one wrote."""
+    for path in inputs:
         if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
             raise ValueError(f"{out} is inside {path}, whose pictures are the input; write to a folder elsewhere")
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; give a folder to write to")
+
+
+def refuse_own_inputs(files: PictureFiles, out: Path) -> None:
+    """Neither overwrite what is read, nor read in the next run what this one wrote."""
+    refuse_inside(files.inputs, out)
     taken = {path.resolve() for path in files.targets.values()}
     for name in files.targets:
         if (out / f"{name}.png").resolve() in taken:

@@ -15,7 +15,7 @@ def resize_area(picture: Tensor, height: int, width: int) -> Tensor:
     """
     old = picture.shape[-2:]
     if old[0] >= height and old[1] >= width:
-        means = _area_weights(old[0], height) @ picture.double() @ _area_weights(old[1], width).T
+        means = _averaged(_averaged(picture, -2, height), -1, width)
         halved = tuple(old) == (2 * height, 2 * width)
         return ((means + 0.5).floor_() if halved else means.round_()).to(torch.uint8)  # OpenCV's ties go up, or to even
     # Otherwise a new pixel is an old one, or lies across the border of two and mixes them, in integers.
@@ -52,12 +52,22 @@ def resize_legacy(images: Tensor, size: Size) -> Tensor:
     return images
 
 
-def _area_weights(length: int, target: int) -> Tensor:
-    """``(target, length)``: the share of each old pixel in each new one."""
+def _averaged(picture: Tensor, dim: int, target: int) -> Tensor:
+    """One side shrunk, in float64: the mean of the old pixels that lie in a new one, by their share of it."""
+    length = picture.shape[dim]
+    if length == target:
+        return picture.double()
     ends = torch.arange(target + 1, dtype=torch.float64) * length / target
-    old = torch.arange(length, dtype=torch.float64)
-    overlap = torch.minimum(ends[1:, None], old + 1) - torch.maximum(ends[:-1, None], old)
-    return overlap.clamp_(min=0) * target / length
+    first = ends[:-1].floor().long()
+    means: Tensor | float = 0.0
+    for k in range(int((ends[1:].ceil().long() - first).max())):  # a matrix of the shares would be nearly all zeros
+        old = first + k
+        share = (torch.minimum(ends[1:], old + 1.0) - torch.maximum(ends[:-1], old.double())).clamp_(min=0)
+        share = share * target / length
+        pixels = picture.index_select(dim, old.clamp_(max=length - 1))
+        means = means + pixels * (share.view(-1, 1) if dim == -2 else share)
+    assert isinstance(means, Tensor)
+    return means
 
 
 def _neighbours(length: int, target: int) -> tuple[Tensor, Tensor]:
