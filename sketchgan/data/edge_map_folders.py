@@ -6,16 +6,15 @@ import json
 import math
 import os
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from sketchgan.data.base import Split
+from sketchgan.data.edge_shards import read_edge_manifests
 from sketchgan.data.index import NameIndex, match, scan
 from sketchgan.data.sketch_sources import SketchSource, read_photo, read_sketch
 from sketchgan.data.source import class_of
@@ -207,23 +206,29 @@ def _in_folders(root: Path) -> Found:
 
 def _in_shards(root: Path, photo_root: str | Path | None) -> Found:
     job = json.loads((root / "edges.json").read_text())
-    size = int(job["pipeline"]["size"])
+    expected = math.ceil(job["images"] / job["shard_size"])
+    if (finished := len(list(root.glob("shard-*")))) < expected:
+        rank_zero_warn(f"only {finished} of {expected} shards of {root} are finished; the others are left out")
     edges: list[bytes] = []
     distances: list[bytes] = []
     photos: list[bytes] = []
     names: list[str] = []
     kept = None
-    folders = sorted(path for path in root.glob("shard-*") if path.name[6:].isdigit())
-    if len(folders) < (expected := math.ceil(job["images"] / job["shard_size"])):
-        rank_zero_warn(f"only {len(folders)} of {expected} shards of {root} are finished; the others are left out")
-    for shard, row in _rows(folders):
-        if row["status"] != "ok":
-            continue
-        kept = bool(row.get("photo")) if kept is None else kept
-        edges.append(os.fsencode(os.path.join(shard, row["edges"])))
-        distances.append(os.fsencode(os.path.join(shard, row["distance"])))
-        photos.append(os.fsencode(os.path.join(shard, row["photo"]) if kept else row["source"]))
-        names.append(row["class"])
+    shard = "the first shard"
+    try:
+        for row in read_edge_manifests(root):
+            shard = row["shard"]
+            if row["status"] != "ok":
+                continue
+            kept = bool(row.get("photo")) if kept is None else kept
+            edges.append(os.fsencode(os.path.join(shard, row["edges"])))
+            distances.append(os.fsencode(os.path.join(shard, row["distance"])))
+            photos.append(os.fsencode(os.path.join(shard, row["photo"]) if kept else row["source"]))
+            names.append(row["class"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"a manifest of {root} is damaged, in or after {shard}: {error!r}; remove that shard and make it again"
+        ) from None
     if not names:
         raise ValueError(f"no finished shard of {root} holds an edge map; run sketchgan edges to its end")
     if None in names:
@@ -238,21 +243,5 @@ def _in_shards(root: Path, photo_root: str | Path | None) -> Found:
     classes = tuple(sorted(set(names)))
     number = {name: label for label, name in enumerate(classes)}
     labels = torch.tensor([number[name] for name in names])
+    size = int(job["pipeline"]["size"])
     return Found(NameIndex(edges), NameIndex(distances), NameIndex(photos), where, labels, classes, size)
-
-
-def _rows(folders: list[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Rows of all manifests, with the name of their shard."""
-    for folder in folders:
-        manifest = folder / "manifest.jsonl"
-        if not manifest.is_file():
-            raise FileNotFoundError(f"no file {manifest}")
-        with manifest.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    row = json.loads(line)
-                    if row["status"] == "ok":
-                        row["source"], row["class"], row["edges"], row["distance"]
-                except (KeyError, TypeError, ValueError) as error:
-                    raise ValueError(f"{manifest}, line {number}, is no row of sketchgan edges: {error!r}") from None
-                yield folder.name, row

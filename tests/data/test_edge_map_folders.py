@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from sketchgan.data import EdgeMapFolders
-from sketchgan.edges import sketch_to_distance
+from sketchgan.data import EdgeMapFolders, make_edge_maps
+from sketchgan.edges import EdgePipeline, sketch_to_distance
 
 SIZE = 16
 
@@ -57,7 +57,7 @@ def shards(tmp_path):
 
 
 def test_shards_with_their_photos(shards):
-    (shards / "shard-00007.0-of-2.part").mkdir()  # of a job that still runs
+    (shards / ".shard-00007.0-of-2").mkdir()  # of a job that still runs
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         source = EdgeMapFolders(shards)
@@ -83,6 +83,25 @@ def test_photos_where_they_were_or_have_moved_to(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no folder .*photos, where the photos were.*say with photos="):
         EdgeMapFolders(root).check()
     assert torch.equal(EdgeMapFolders(root, photos=tmp_path / "moved").photo(3), shown)
+
+
+@pytest.mark.parametrize("keep", [None, "png"])
+def test_what_the_command_makes(keep, tmp_path):
+    rng = np.random.default_rng(0)
+    for i, name in enumerate(("cat/1", "cat/2", "dog/1")):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        levels = rng.integers(0, 2, (5, 5 + i, 3), dtype=np.uint8) * 255
+        Image.fromarray(levels).resize((60, 50), Image.Resampling.NEAREST).save(tmp_path / "photos" / f"{name}.png")
+    pipeline = EdgePipeline("sobel", size=48, border=8)
+    report = make_edge_maps(tmp_path / "photos", tmp_path / "maps", pipeline, keep, shard_size=2, num_workers=0)
+    assert report.ok == 3
+    source = EdgeMapFolders(tmp_path / "maps")
+    assert source.classes == ("cat", "dog")
+    assert [source.sketch_name(i) for i in range(3)] == ["cat/1.png", "cat/2.png", "dog/1.png"]
+    for i in range(3):
+        maps = pipeline(source.photo(i).unsqueeze(0) / 255)
+        assert torch.equal(source.sketch(i) == 0, maps.edges[0])
+        assert torch.equal(source.distance(i), maps.distance[0])
 
 
 def test_fields_of_another_size_are_computed_anew(shards):
@@ -135,7 +154,7 @@ def test_what_is_wrong_is_named(shards, tmp_path):
     manifest = shards / "shard-00001" / "manifest.jsonl"
     text = manifest.read_text()
     manifest.write_text(text[:-20])
-    with pytest.raises(ValueError, match=r"shard-00001/manifest\.jsonl, line 2, is no row"):
+    with pytest.raises(ValueError, match="a manifest of .* is damaged, in or after shard-00001: JSONDecodeError"):
         EdgeMapFolders(shards).check()
     manifest.write_text(text.replace('"dog"', "null"))
     with pytest.raises(ValueError, match=r"photo/dog/4\.png .*has no class"):
