@@ -1,6 +1,6 @@
 """Photos to sketch-like edge maps: the stages of SketchyGAN's scripts (Chen and Hays, CVPR 2018, arXiv 1801.02753)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -14,6 +14,8 @@ from sketchgan.edges.detectors import Detector, detector
 from sketchgan.edges.distance import distance_field
 from sketchgan.edges.morphology import clean, shrink, spur, thin, zhang
 from sketchgan.edges.suppression import suppress
+
+Stage = Callable[[Tensor], Tensor]
 
 
 class EdgeMaps(NamedTuple):
@@ -89,24 +91,50 @@ class EdgePipeline:
         """
         return self.from_strength(self.strength(photos))
 
+    @torch.no_grad()
     def from_strength(self, strength: Tensor) -> EdgeMaps:
         """Edge maps and their distance fields.
 
         Args:
             strength: float ``(N, H, W)`` in [0, 1], of a detector.
         """
-        for name, stage in self._after(strength, self.threshold):
+        stages = self.functions()
+        if self.order == "official":  # weaker pixels do not pass the threshold
+            stages["suppressed"] = lambda given: suppress(_stored(given), self.threshold)
+        for name, stage in stages.items():
+            strength = stage(strength)
             if name == "edges":
-                edges = stage
-        return EdgeMaps(edges, stage)
+                edges = strength
+        return EdgeMaps(edges, strength)
 
     def stages(self, photos: Tensor) -> dict[str, Tensor]:
         """The result of every stage by its name, in their order."""
         return self.stages_from_strength(self.strength(photos))
 
+    @torch.no_grad()
     def stages_from_strength(self, strength: Tensor) -> dict[str, Tensor]:
         """`stages` of what a detector gave."""
-        return {"strength": strength, **dict(self._after(strength, 0.0))}
+        results = {"strength": strength}
+        for name, stage in self.functions().items():
+            strength = results[name] = stage(strength)
+        return results
+
+    def functions(self) -> dict[str, Stage]:
+        """The stages after the detector by their names, in their order: each takes what the one before it gave."""
+        if self.order == "official":
+            begin: dict[str, Stage] = {"suppressed": lambda strength: suppress(_stored(strength))}
+            thinned: Stage = thin
+        else:
+            begin, thinned = {}, lambda lines: zhang(lines, backend=self.backend)
+        return begin | {
+            "binary": lambda strength: strength >= self.threshold,
+            "thinned": thinned,
+            "cleaned": clean,
+            "large": lambda lines: remove_small(lines, self.small_edge, self.backend),
+            "shrunk": lambda lines: shrink(lines, self.shrink),
+            "edges": lambda lines: spur(lines, self.spur),
+            "distance": lambda lines: distance_field(lines, self.backend),
+        }
 
     @torch.no_grad()
     def strength(self, photos: Tensor) -> Tensor:
@@ -139,27 +167,10 @@ class EdgePipeline:
         named = self.detector if isinstance(self.detector, str) else _name(self.detector)
         return {"detector": named, **{name: getattr(self, name) for name in names}}
 
-    @torch.no_grad()
-    def _after(self, strength: Tensor, least: float) -> Iterator[tuple[str, Tensor]]:
-        if self.order == "official":
-            # The script stores 1 - strength, which rounds it.
-            suppressed = suppress(1 - (1 - strength), least)
-            yield "suppressed", suppressed
-            binary = suppressed >= self.threshold
-        else:
-            binary = strength >= self.threshold
-        yield "binary", binary
-        thinned = thin(binary) if self.order == "official" else zhang(binary, backend=self.backend)
-        yield "thinned", thinned
-        cleaned = clean(thinned)
-        yield "cleaned", cleaned
-        large = remove_small(cleaned, self.small_edge, self.backend)
-        yield "large", large
-        shrunk = shrink(large, self.shrink)
-        yield "shrunk", shrunk
-        edges = spur(shrunk, self.spur)
-        yield "edges", edges
-        yield "distance", distance_field(edges, self.backend)
+
+def _stored(strength: Tensor) -> Tensor:
+    """Edge strength as the script stores it, as its difference to 1, which rounds it."""
+    return 1 - (1 - strength)
 
 
 def _name(function: Any) -> str:
