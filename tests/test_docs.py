@@ -44,7 +44,14 @@ PAPERS = {
     "docs/papers/ugatit.md": UGATIT,
 }
 PACKAGES = ["", ".blocks", ".callbacks", ".convert", ".data", ".losses", ".metrics", ".modules", ".networks", ".ops"]
-BESIDE = ("convert", "faces", "pairs", "recipes", "translate")  # the commands that are no part of the LightningCLI
+BESIDE = (
+    "convert",
+    "edges",
+    "faces",
+    "pairs",
+    "recipes",
+    "translate",
+)  # the commands that are no part of the LightningCLI
 OTHER_PROGRAMS = {".", "pip", "pytest", "python", "tensorboard"}
 
 
