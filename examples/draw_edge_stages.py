@@ -3,6 +3,8 @@
 pip install "sketchgan[openmoji]"
 npm pack openmoji@17.0.0                                 # a .tgz file
 python examples/draw_edge_stages.py openmoji-17.0.0.tgz --out docs/images/edge-stages.png
+
+The detector is Sobel's, which needs no weights.
 """
 
 import argparse
