@@ -168,8 +168,8 @@ def _squared(lines: Tensor) -> Tensor:
 def _root(squared: Tensor) -> Tensor:
     """Correctly rounded square roots, float64.
 
-    Not float32: distances are multiplied and cut off to bytes, and some would fall on the other side. And not torch on a
-    CPU, whose roots may be off by one in the last place.
+    Not float32: distances are multiplied and cut off to bytes, and some would fall on the other side. And not torch on
+    a CPU, whose roots may be off by one in the last place.
     """
     if squared.device.type != "cpu":
         return squared.double().sqrt_()

@@ -1,7 +1,8 @@
 """Photos to sketch-like edge maps: the stages of SketchyGAN's scripts (Chen and Hays, CVPR 2018, arXiv 1801.02753)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from sketchgan.edges.detectors import Detector, detector
 from sketchgan.edges.distance import distance_field
 from sketchgan.edges.morphology import clean, shrink, spur, thin, zhang
 from sketchgan.edges.suppression import suppress
+from sketchgan.ops.resize import resize_area
 
 Stage = Callable[[Tensor], Tensor]
 
@@ -46,9 +48,13 @@ class EdgePipeline:
         shrink: iterations of `sketchgan.edges.shrink`.
         spur: iterations of `sketchgan.edges.spur`.
         backend: see `sketchgan.edges.distance_transform`.
+        weights: of the detector, see `sketchgan.edges.detector`.
+        channel_order: of the detector "hed", see `sketchgan.networks.HED`.
 
     Raises:
         ValueError: for an unknown order, detector or backend, or a number out of range.
+        FileNotFoundError: if the detector's weights are missing, or cannot be downloaded.
+        ImportError: if the detector needs a package that is missing.
 
     Examples:
         >>> photos = torch.zeros(2, 3, 64, 64)
@@ -67,6 +73,8 @@ class EdgePipeline:
     shrink: int = 1
     spur: int = 1
     backend: Backend = "auto"
+    weights: str | Path | None = None
+    channel_order: Literal["bgr", "rgb"] = "bgr"
     _detect: Detector = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -81,7 +89,7 @@ class EdgePipeline:
             raise ValueError(f"size must be at least 2, got {self.size}")
         if not 0 < self.threshold <= 1:
             raise ValueError(f"threshold must be above 0 and at most 1, got {self.threshold}")
-        object.__setattr__(self, "_detect", detector(self.detector))
+        object.__setattr__(self, "_detect", detector(self.detector, self.weights, self.channel_order))
 
     def __call__(self, photos: Tensor) -> EdgeMaps:
         """Edge maps and their distance fields.
@@ -149,7 +157,7 @@ class EdgePipeline:
         if not photos.is_floating_point():
             raise TypeError(f"photos are float in [0, 1], got {photos.dtype}: divide them by 255")
         if self.size is not None and photos.shape[2:] != (self.size, self.size):
-            photos = F.interpolate(photos, (self.size, self.size), mode="area")
+            photos = resize_area(photos, self.size, self.size)
         b, (height, width) = self.border, photos.shape[2:]
         if b >= min(height, width):
             raise ValueError(
@@ -163,9 +171,9 @@ class EdgePipeline:
 
     def settings(self) -> dict[str, Any]:
         """Plain values: the detector by its name, and the numbers."""
-        names = [name for name in self.__dataclass_fields__ if name not in ("detector", "_detect")]
+        plain = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.init}
         named = self.detector if isinstance(self.detector, str) else _name(self.detector)
-        return {"detector": named, **{name: getattr(self, name) for name in names}}
+        return plain | {"detector": named, "weights": None if self.weights is None else str(self.weights)}
 
 
 def _stored(strength: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Whole networks: generators and discriminators, plain ``nn.Module``s for any training loop."""
 
+from sketchgan.networks.hed import HED, pretrained_hed
 from sketchgan.networks.mobilefacenet import MobileFaceNet
 from sketchgan.networks.openmoji_classifier import OpenMojiClassifier
 from sketchgan.networks.patch import PatchDiscriminator, PixelDiscriminator
@@ -9,6 +10,7 @@ from sketchgan.networks.ugatit import Attended, Judged, UGATITDiscriminator, UGA
 from sketchgan.networks.unet import EncoderDecoderGenerator, UNetGenerator
 
 __all__ = [
+    "HED",
     "Attended",
     "EncoderDecoderGenerator",
     "Judged",
@@ -21,4 +23,5 @@ __all__ = [
     "UGATITDiscriminator",
     "UGATITGenerator",
     "UNetGenerator",
+    "pretrained_hed",
 ]

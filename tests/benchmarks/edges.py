@@ -144,9 +144,9 @@ def seconds(call: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def compared(order: str, batch: int, rounds: int) -> Table:
+def compared(order: str, batch: int, rounds: int, size: int = 256) -> Table:
     """Milliseconds per picture of both, stage by stage and in all."""
-    strength = sobel(photos(batch))
+    strength = sobel(photos(batch, size))
     pipeline = EdgePipeline("sobel", order)  # type: ignore[arg-type]
     ours, theirs = pipeline.functions(), reference(order)
     table = Table(f"{order}, batch {batch}", ["stage", "reference, ms", "sketchgan, ms", "sketchgan ÷ reference"])
