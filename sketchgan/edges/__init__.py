@@ -2,7 +2,7 @@
 
 from sketchgan.edges.backend import Backend
 from sketchgan.edges.components import remove_small
-from sketchgan.edges.detectors import Detector, detector, sobel
+from sketchgan.edges.detectors import Detector, canny, detector, sobel
 from sketchgan.edges.distance import (
     distance_field,
     distance_transform,
@@ -20,6 +20,7 @@ __all__ = [
     "Detector",
     "EdgeMaps",
     "EdgePipeline",
+    "canny",
     "clean",
     "detector",
     "distance_field",

@@ -132,27 +132,20 @@ def distance_transform(lines: Tensor, backend: Backend = "auto") -> Tensor:
     Raises:
         ValueError: for an unknown backend.
     """
-    squared = _squared_by_scipy(lines) if on_scipy(lines, backend) else _squared(lines)
-    # Not float32: the root is multiplied and cut off to a byte, and some would fall on the other side.
-    distance = squared.double().sqrt_()
+    distance = _by_scipy(lines) if on_scipy(lines, backend) else _root(_squared(lines))
     return distance.masked_fill_(~lines.flatten(1).any(1).view(-1, 1, 1), torch.inf)
 
 
-def _squared_by_scipy(lines: Tensor) -> Tensor:
-    """Squared distances, int32 ``(N, H, W)``, one picture after the other; of no meaning where there is no line."""
+def _by_scipy(lines: Tensor) -> Tensor:
+    """One picture after the other; of no meaning where there is no line."""
     import numpy as np
     from scipy.ndimage import distance_transform_edt
 
     pictures = (~lines).cpu().numpy()
-    rows, columns = (np.arange(side, dtype=np.int32) for side in pictures.shape[1:])
-    squared = np.empty(pictures.shape, dtype=np.int32)
-    for picture, result in zip(pictures, squared, strict=True):
-        # The positions of the nearest lines alone: SciPy would work out the distances with slower arithmetic.
-        y, x = distance_transform_edt(picture, return_distances=False, return_indices=True)
-        y -= rows[:, None]
-        x -= columns
-        np.add(np.square(y, out=y), np.square(x, out=x), out=result)
-    return torch.from_numpy(squared).to(lines.device)
+    distances = np.empty(pictures.shape)
+    for picture, distance in zip(pictures, distances, strict=True):
+        distance_transform_edt(picture, distances=distance)
+    return torch.from_numpy(distances).to(lines.device)
 
 
 def _squared(lines: Tensor) -> Tensor:
@@ -170,3 +163,16 @@ def _squared(lines: Tensor) -> Tensor:
         torch.minimum(best[..., step:], columns[..., :-step] + step**2, out=best[..., step:])
         torch.minimum(best[..., :-step], columns[..., step:] + step**2, out=best[..., :-step])
     return best
+
+
+def _root(squared: Tensor) -> Tensor:
+    """Correctly rounded square roots, float64.
+
+    Not float32: distances are multiplied and cut off to bytes, and some would fall on the other side. And not torch on
+    a CPU, whose roots may be off by one in the last place.
+    """
+    if squared.device.type != "cpu":
+        return squared.double().sqrt_()
+    import numpy as np
+
+    return torch.from_numpy(np.sqrt(squared.numpy(), dtype=np.float64))

@@ -6,6 +6,7 @@ pixels may differ.
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,25 +48,34 @@ def zhang(lines: Tensor, iterations: int | None = None, backend: Backend = "auto
     Args:
         lines: bool ``(N, H, W)``.
         iterations: each deletes on two sides; by default as many as change something.
-        backend: "scipy" calls ``skimage.morphology.skeletonize``, which knows no number of iterations; otherwise torch
-            does the same without scikit-image.
+        backend: "scipy" calls ``skimage.morphology.skeletonize``, "torch" does the same by itself; "auto" takes
+            scikit-image on a CPU where it is installed, which is faster there.
 
     Raises:
         ImportError: if scikit-image is asked for and missing.
-        ValueError: for an unknown backend, or if scikit-image is asked for with a number of iterations.
+        ValueError: for an unknown backend, or if scikit-image, which knows no iterations, is to do some.
     """
-    if not on_scipy(lines, backend, faster=False):
+    skeletonize = _skeletonize(backend) if on_scipy(lines, backend, faster=iterations is None) else None
+    if skeletonize is None:
         return _thinned(lines, _zhang(), iterations)
     if iterations is not None:
         raise ValueError('scikit-image thins until nothing changes: iterations need backend="torch"')
+    thinned = torch.empty(lines.shape, dtype=torch.bool)
+    for picture, result in zip(lines.cpu().numpy(), thinned.numpy(), strict=True):
+        result[:] = skeletonize(picture, method="zhang")
+    return thinned.to(lines.device)
+
+
+def _skeletonize(backend: Backend) -> Callable[..., Any] | None:
     try:
         from skimage.morphology import skeletonize
     except ImportError as error:
+        if backend == "auto":
+            return None
         raise ImportError(
             "scikit-image is missing (pip install 'sketchgan[edges]'); backend=\"torch\" gives the same without it"
         ) from error
-    pictures = [torch.from_numpy(skeletonize(picture, method="zhang")) for picture in lines.cpu().numpy()]
-    return torch.stack(pictures).to(lines.device)
+    return skeletonize
 
 
 def zhang_textbook(lines: Tensor, iterations: int | None = None) -> Tensor:

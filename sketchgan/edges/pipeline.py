@@ -1,7 +1,8 @@
 """Photos to sketch-like edge maps: the stages of SketchyGAN's scripts (Chen and Hays, CVPR 2018, arXiv 1801.02753)."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -14,6 +15,9 @@ from sketchgan.edges.detectors import Detector, detector
 from sketchgan.edges.distance import distance_field
 from sketchgan.edges.morphology import clean, shrink, spur, thin, zhang
 from sketchgan.edges.suppression import suppress
+from sketchgan.ops.resize import resize_area
+
+Stage = Callable[[Tensor], Tensor]
 
 
 class EdgeMaps(NamedTuple):
@@ -44,9 +48,13 @@ class EdgePipeline:
         shrink: iterations of `sketchgan.edges.shrink`.
         spur: iterations of `sketchgan.edges.spur`.
         backend: see `sketchgan.edges.distance_transform`.
+        weights: of the detector, see `sketchgan.edges.detector`.
+        channel_order: of the detector "hed", see `sketchgan.networks.HED`.
 
     Raises:
         ValueError: for an unknown order, detector or backend, or a number out of range.
+        FileNotFoundError: if the detector's weights are missing, or cannot be downloaded.
+        ImportError: if the detector needs a package that is missing.
 
     Examples:
         >>> photos = torch.zeros(2, 3, 64, 64)
@@ -65,6 +73,8 @@ class EdgePipeline:
     shrink: int = 1
     spur: int = 1
     backend: Backend = "auto"
+    weights: str | Path | None = None
+    channel_order: Literal["bgr", "rgb"] = "bgr"
     _detect: Detector = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -79,7 +89,7 @@ class EdgePipeline:
             raise ValueError(f"size must be at least 2, got {self.size}")
         if not 0 < self.threshold <= 1:
             raise ValueError(f"threshold must be above 0 and at most 1, got {self.threshold}")
-        object.__setattr__(self, "_detect", detector(self.detector))
+        object.__setattr__(self, "_detect", detector(self.detector, self.weights, self.channel_order))
 
     def __call__(self, photos: Tensor) -> EdgeMaps:
         """Edge maps and their distance fields.
@@ -89,24 +99,50 @@ class EdgePipeline:
         """
         return self.from_strength(self.strength(photos))
 
+    @torch.no_grad()
     def from_strength(self, strength: Tensor) -> EdgeMaps:
         """Edge maps and their distance fields.
 
         Args:
             strength: float ``(N, H, W)`` in [0, 1], of a detector.
         """
-        for name, stage in self._after(strength, self.threshold):
+        stages = self.functions()
+        if self.order == "official":  # weaker pixels do not pass the threshold
+            stages["suppressed"] = lambda given: suppress(_stored(given), self.threshold)
+        for name, stage in stages.items():
+            strength = stage(strength)
             if name == "edges":
-                edges = stage
-        return EdgeMaps(edges, stage)
+                edges = strength
+        return EdgeMaps(edges, strength)
 
     def stages(self, photos: Tensor) -> dict[str, Tensor]:
         """The result of every stage by its name, in their order."""
         return self.stages_from_strength(self.strength(photos))
 
+    @torch.no_grad()
     def stages_from_strength(self, strength: Tensor) -> dict[str, Tensor]:
         """`stages` of what a detector gave."""
-        return {"strength": strength, **dict(self._after(strength, 0.0))}
+        results = {"strength": strength}
+        for name, stage in self.functions().items():
+            strength = results[name] = stage(strength)
+        return results
+
+    def functions(self) -> dict[str, Stage]:
+        """The stages after the detector by their names, in their order: each takes what the one before it gave."""
+        if self.order == "official":
+            begin: dict[str, Stage] = {"suppressed": lambda strength: suppress(_stored(strength))}
+            thinned: Stage = thin
+        else:
+            begin, thinned = {}, lambda lines: zhang(lines, backend=self.backend)
+        return begin | {
+            "binary": lambda strength: strength >= self.threshold,
+            "thinned": thinned,
+            "cleaned": clean,
+            "large": lambda lines: remove_small(lines, self.small_edge, self.backend),
+            "shrunk": lambda lines: shrink(lines, self.shrink),
+            "edges": lambda lines: spur(lines, self.spur),
+            "distance": lambda lines: distance_field(lines, self.backend),
+        }
 
     @torch.no_grad()
     def strength(self, photos: Tensor) -> Tensor:
@@ -121,7 +157,7 @@ class EdgePipeline:
         if not photos.is_floating_point():
             raise TypeError(f"photos are float in [0, 1], got {photos.dtype}: divide them by 255")
         if self.size is not None and photos.shape[2:] != (self.size, self.size):
-            photos = F.interpolate(photos, (self.size, self.size), mode="area")
+            photos = resize_area(photos, self.size, self.size)
         b, (height, width) = self.border, photos.shape[2:]
         if b >= min(height, width):
             raise ValueError(
@@ -135,31 +171,14 @@ class EdgePipeline:
 
     def settings(self) -> dict[str, Any]:
         """Plain values: the detector by its name, and the numbers."""
-        names = [name for name in self.__dataclass_fields__ if name not in ("detector", "_detect")]
+        plain = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.init}
         named = self.detector if isinstance(self.detector, str) else _name(self.detector)
-        return {"detector": named, **{name: getattr(self, name) for name in names}}
+        return plain | {"detector": named, "weights": None if self.weights is None else str(self.weights)}
 
-    @torch.no_grad()
-    def _after(self, strength: Tensor, least: float) -> Iterator[tuple[str, Tensor]]:
-        if self.order == "official":
-            # The script stores 1 - strength, which rounds it.
-            suppressed = suppress(1 - (1 - strength), least)
-            yield "suppressed", suppressed
-            binary = suppressed >= self.threshold
-        else:
-            binary = strength >= self.threshold
-        yield "binary", binary
-        thinned = thin(binary) if self.order == "official" else zhang(binary, backend=self.backend)
-        yield "thinned", thinned
-        cleaned = clean(thinned)
-        yield "cleaned", cleaned
-        large = remove_small(cleaned, self.small_edge, self.backend)
-        yield "large", large
-        shrunk = shrink(large, self.shrink)
-        yield "shrunk", shrunk
-        edges = spur(shrunk, self.spur)
-        yield "edges", edges
-        yield "distance", distance_field(edges, self.backend)
+
+def _stored(strength: Tensor) -> Tensor:
+    """Edge strength as the script stores it, as its difference to 1, which rounds it."""
+    return 1 - (1 - strength)
 
 
 def _name(function: Any) -> str:

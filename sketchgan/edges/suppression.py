@@ -22,7 +22,8 @@ def suppress(strength: Tensor, least: float = 0.0) -> Tensor:
             follows anyway.
 
     Returns:
-        float ``(N, H, W)``; the five pixels along each border fade to 0.
+        float ``(N, H, W)``; the five pixels along each border fade to 0. On a GPU, whose trigonometric functions round
+        otherwise, single pixels may differ from those of a CPU.
 
     Raises:
         ValueError: if a side is smaller than two pixels.

@@ -6,24 +6,37 @@ from torch import Tensor
 Size = int | tuple[int, int]
 
 
-def resize_area(picture: Tensor, height: int, width: int) -> Tensor:
-    """Resize uint8 ``(C, H, W)`` as OpenCV's area interpolation does: it averages when it shrinks.
+def resize_area(pictures: Tensor, height: int, width: int) -> Tensor:
+    """Resize as OpenCV's area interpolation does: it averages when it shrinks.
+
+    Args:
+        pictures: uint8 ``(..., H, W)``, on the CPU, whose levels are rounded as OpenCV rounds them; or float.
+        height: of the result, in pixels.
+        width: of the result, in pixels.
 
     Examples:
         >>> resize_area(torch.tensor([[[0, 10, 20, 40]]], dtype=torch.uint8), 1, 2).tolist()
         [[[5, 30]]]
     """
-    old = picture.shape[-2:]
+    old = pictures.shape[-2:]
+    levels = pictures.dtype == torch.uint8
     if old[0] >= height and old[1] >= width:
-        means = _averaged(_averaged(picture, -2, height), -1, width)
+        means = _averaged(_averaged(pictures, -2, height), -1, width)
+        if not levels:
+            return means
         halved = tuple(old) == (2 * height, 2 * width)
         return ((means + 0.5).floor_() if halved else means.round_()).to(torch.uint8)  # OpenCV's ties go up, or to even
-    # Otherwise a new pixel is an old one, or lies across the border of two and mixes them, in integers.
+    # Otherwise a new pixel is an old one, or lies across the border of two and mixes them.
     (y, below), (x, right) = _neighbours(old[0], height), _neighbours(old[1], width)
-    levels = picture.long()
-    mixed = levels[..., x[0]] * (2048 - right) + levels[..., x[1]] * right
-    upper = (mixed[:, y[0]] >> 4) * (2048 - below).view(-1, 1) >> 16
-    lower = (mixed[:, y[1]] >> 4) * below.view(-1, 1) >> 16
+    below = below.view(-1, 1)
+    if not levels:
+        x, y, right, below = x.to(pictures.device), y.to(pictures.device), right.to(pictures), below.to(pictures)
+        mixed = torch.lerp(pictures[..., x[0]], pictures[..., x[1]], right)
+        return torch.lerp(mixed[..., y[0], :], mixed[..., y[1], :], below)
+    right, below = (right * 2048).round().long(), (below * 2048).round().long()  # it calculates in integers
+    mixed = pictures[..., x[0]].long() * (2048 - right) + pictures[..., x[1]].long() * right
+    upper = (mixed[..., y[0], :] >> 4) * (2048 - below) >> 16
+    lower = (mixed[..., y[1], :] >> 4) * below >> 16
     return (upper + lower + 2 >> 2).to(torch.uint8)
 
 
@@ -52,32 +65,31 @@ def resize_legacy(images: Tensor, size: Size) -> Tensor:
     return images
 
 
-def _averaged(picture: Tensor, dim: int, target: int) -> Tensor:
-    """One side shrunk, in float64: the mean of the old pixels that lie in a new one, by their share of it."""
-    length = picture.shape[dim]
+def _averaged(pictures: Tensor, dim: int, target: int) -> Tensor:
+    """One side shrunk: the mean of the old pixels that lie in a new one, by their share of it; bytes become float64."""
+    length, kind = pictures.shape[dim], torch.float64 if pictures.dtype == torch.uint8 else pictures.dtype
     if length == target:
-        return picture.double()
+        return pictures.to(kind)
     ends = torch.arange(target + 1, dtype=torch.float64) * length / target
     first = ends[:-1].floor().long()
-    means: Tensor | float = 0.0
+    means = torch.zeros((), dtype=kind, device=pictures.device)
     for k in range(int((ends[1:].ceil().long() - first).max())):  # a matrix of the shares would be nearly all zeros
         old = first + k
         share = (torch.minimum(ends[1:], old + 1.0) - torch.maximum(ends[:-1], old.double())).clamp_(min=0)
-        share = share * target / length
-        pixels = picture.index_select(dim, old.clamp_(max=length - 1))
+        share = (share * target / length).to(pictures.device, kind)
+        pixels = pictures.index_select(dim, old.clamp_(max=length - 1).to(pictures.device))
         means = means + pixels * (share.view(-1, 1) if dim == -2 else share)
-    assert isinstance(means, Tensor)
     return means
 
 
 def _neighbours(length: int, target: int) -> tuple[Tensor, Tensor]:
-    """The two old pixels ``(2, target)`` of each new one, and the share of the second in 2048ths."""
+    """The two old pixels ``(2, target)`` of each new one, and the share of the second."""
     new = torch.arange(target, dtype=torch.float64)
     first = (new * length / target).floor()
     share = new + 1 - (first + 1) * target / length
     share = torch.where(share > 0, share - share.floor(), 0.0)
     pixels = torch.stack([first, first + 1]).long().clamp_(max=length - 1)
-    return pixels, (share * 2048).round().long()
+    return pixels, share
 
 
 def _pair(size: Size) -> tuple[int, int]:

@@ -17,7 +17,8 @@ from PIL import Image
 
 from sketchgan.cli import main
 from sketchgan.data import PictureError, make_edge_maps
-from sketchgan.data.edge_maps import EdgeMaker, Photographs
+from sketchgan.data.edge_batches import Photographs
+from sketchgan.data.edge_maps import EdgeMaker
 from sketchgan.data.edge_shards import ShardWriter, read_edge_manifests
 from sketchgan.edges import EdgePipeline
 from sketchgan.ops.resize import resize_area

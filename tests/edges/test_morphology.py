@@ -105,9 +105,10 @@ def test_bad_arguments_say_so(monkeypatch):
         thin(lines, -1)
     with pytest.raises(ValueError, match="""backend must be "auto", "torch" or "scipy", got 'gpu'"""):
         remove_small(lines, 5, "gpu")
+    thinned = zhang(lines)
     with pytest.raises(ValueError, match='iterations need backend="torch"'):
         zhang(lines, 1, backend="scipy")
     monkeypatch.setitem(__import__("sys").modules, "skimage.morphology", None)
     with pytest.raises(ImportError, match=r"scikit-image is missing \(pip install 'sketchgan\[edges\]'\)"):
         zhang(lines, backend="scipy")
-    zhang(lines)
+    assert torch.equal(zhang(lines), thinned)

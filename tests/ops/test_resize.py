@@ -2,7 +2,7 @@ import pytest
 import torch
 from golden_cases import assert_close, golden
 
-from sketchgan.ops import resize_legacy
+from sketchgan.ops import resize_area, resize_legacy
 
 CASE = golden("sketchygan_ops")
 
@@ -18,6 +18,12 @@ CASE = golden("sketchygan_ops")
 def test_legacy_matches_tensorflow(name, source, size):
     expected = CASE.tensors[f"out.{name}"]
     assert_close(resize_legacy(CASE.tensors[f"in.{source}"], size), expected, 2e-6 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_area_matches_tensorflow(size):
+    expected = CASE.tensors[f"out.area_{size}"]
+    assert_close(resize_area(CASE.tensors["in.feat"], size, size), expected, 2e-6 * float(expected.abs().max()))
 
 
 def test_a_quarter_of_the_size_is_decimation_of_any_kind():
