@@ -58,7 +58,7 @@ PACKAGES = [
     ".networks",
     ".ops",
 ]
-BESIDE = ("convert", "faces", "pairs", "recipes", "translate")  # the commands that are no part of the LightningCLI
+BESIDE = ("convert", "edges", "faces", "pairs", "recipes", "translate")  # no part of the LightningCLI
 OTHER_PROGRAMS = {".", "pip", "pytest", "python", "tensorboard"}
 
 

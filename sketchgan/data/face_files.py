@@ -16,7 +16,7 @@ from sketchgan.data.faces import WHITE, align_face, on_white
 from sketchgan.data.files import PictureFiles, refuse_own_inputs
 from sketchgan.data.pictures import SUFFIXES, PictureError, read_picture, with_channels
 from sketchgan.data.transforms import Picture
-from sketchgan.ops import resize_area_opencv
+from sketchgan.ops import resize_area
 
 LANDMARK_SUFFIXES = frozenset({".npy", ".csv", ".txt", ".pts"})
 
@@ -98,7 +98,7 @@ def prepare_faces(
         except ValueError as error:
             problems.append(f"{path}: {error}")
         else:
-            made = made if size is None else resize_area_opencv(made, size, size)
+            made = made if size is None else resize_area(made, size, size)
             made = made if rgba else on_white(made)
             target.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(made.permute(1, 2, 0).numpy()).save(target)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sketchgan.ops import resize_area_opencv
+from sketchgan.ops import resize_area
 
 WHITE = 255.0
 
@@ -171,7 +171,7 @@ def portrait_input(rgba: Tensor, size: int = 256) -> tuple[Tensor, Tensor]:
         The portrait on white, float ``(1, 3, size, size)`` in [-1, 1], and the mask ``(1, size, size)`` in [0, 1] for
         `portrait_output`.
     """
-    resized = resize_area_opencv(rgba, size, size).double()
+    resized = resize_area(rgba, size, size).double()
     mask = resized[3:] / 255
     portrait = (resized[:3] * mask + WHITE * (1 - mask)) / 127.5 - 1
     return portrait.float().unsqueeze(0), mask

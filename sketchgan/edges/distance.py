@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sketchgan.edges.backend import Backend, on_scipy
-from sketchgan.ops import resize_area_opencv, resize_legacy
+from sketchgan.ops import resize_area, resize_legacy
 
 THRESHOLD = 245  # of 255; a pixel of 1-pixel lines that was drawn at four times the size has at most 239
 
@@ -60,7 +60,7 @@ def drawn_lines(drawing: Tensor, size: int | tuple[int, int] | None = None, thre
     if min(height, width) < 1:
         raise ValueError(f"size must be positive, got {size}")
     if grey.shape != (height, width):
-        grey = resize_area_opencv(grey.cpu().unsqueeze(0), height, width)[0].to(grey.device)
+        grey = resize_area(grey.cpu().unsqueeze(0), height, width)[0].to(grey.device)
     return grey < threshold
 
 

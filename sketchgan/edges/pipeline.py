@@ -157,7 +157,7 @@ class EdgePipeline:
         if not photos.is_floating_point():
             raise TypeError(f"photos are float in [0, 1], got {photos.dtype}: divide them by 255")
         if self.size is not None and photos.shape[2:] != (self.size, self.size):
-            photos = resize_area(photos, self.size)
+            photos = resize_area(photos, self.size, self.size)
         b, (height, width) = self.border, photos.shape[2:]
         if b >= min(height, width):
             raise ValueError(

@@ -21,7 +21,6 @@ from sketchgan.ops.lr import (
 )
 from sketchgan.ops.padding import pad_to_multiple
 from sketchgan.ops.resize import resize_area, resize_legacy
-from sketchgan.ops.resize_opencv import resize_area_opencv
 from sketchgan.ops.rng import get_rng_state, set_rng_state
 from sketchgan.ops.spectral import advance_spectral_norm
 from sketchgan.ops.together import together
@@ -50,7 +49,6 @@ __all__ = [
     "lr_scheduler",
     "pad_to_multiple",
     "resize_area",
-    "resize_area_opencv",
     "resize_legacy",
     "seeds_of",
     "set_rng_state",

@@ -25,7 +25,7 @@ from sketchgan.data import (
     read_landmarks,
 )
 from sketchgan.data.faces import Box, crop_box, mask_of, moved, on_white, rotation, warp
-from sketchgan.ops import resize_area_opencv
+from sketchgan.ops import resize_area
 
 WHITE = (255.0, 255.0, 255.0)
 
@@ -65,7 +65,7 @@ def test_what_follows_the_crop_matches_official(official):
     crop = channels_first(official["out.crop0"])
     seen = channels_first(official["out.rgba"])[:3]
     assert torch.equal(seen, crop)
-    pixels = resize_area_opencv(crop, 384, 384).double() / 255
+    pixels = resize_area(crop, 384, 384).double() / 255
     picked = [pixels.mean(), pixels.std(correction=0), pixels[0, 0, 0], pixels[1, 191, 191], pixels[2, 383, 383]]
     assert_close(torch.stack(picked), official["out.seg_input_stat"], 1e-12)
     means = pixels.unflatten(2, (32, 12)).unflatten(1, (32, 12)).mean((2, 4))
@@ -118,17 +118,15 @@ def test_masks_are_turned_along_and_empty_outside(official):
 
 @pytest.mark.parametrize("size", [(5, 7), (20, 14), (10, 14), (40, 30), (5, 30)])
 def test_resizing_keeps_flat_pictures_flat(size):
-    assert torch.equal(
-        resize_area_opencv(torch.full((2, 10, 14), 77, dtype=torch.uint8), *size), torch.full((2, *size), 77)
-    )
+    assert torch.equal(resize_area(torch.full((2, 10, 14), 77, dtype=torch.uint8), *size), torch.full((2, *size), 77))
 
 
 def test_shrinking_averages():
     columns = torch.tensor([[[0, 30, 60, 90, 120, 150]]], dtype=torch.uint8)
-    assert resize_area_opencv(columns, 1, 4).tolist() == [[[10, 50, 100, 140]]]  # one and a half old pixels each
-    assert resize_area_opencv(columns, 1, 6).tolist() == columns.tolist()
+    assert resize_area(columns, 1, 4).tolist() == [[[10, 50, 100, 140]]]  # one and a half old pixels each
+    assert resize_area(columns, 1, 6).tolist() == columns.tolist()
     square = torch.tensor([[[0, 1], [0, 1]]], dtype=torch.uint8)
-    assert resize_area_opencv(square, 1, 1).item() == 1  # 0.5 goes up where both sides are halved
+    assert resize_area(square, 1, 1).item() == 1  # 0.5 goes up where both sides are halved
 
 
 @pytest.mark.parametrize(
@@ -183,7 +181,7 @@ def test_masks_from_a_function(photos, official):
     white, rgba = load("white/first.png"), load("rgba/first.png")
     assert torch.equal(white[..., :42], crop[..., :42])
     assert (white[..., 42:] == 255).all()
-    assert torch.equal(rgba, resize_area_opencv(torch.cat([crop, half(crop)]), 64, 64))
+    assert torch.equal(rgba, resize_area(torch.cat([crop, half(crop)]), 64, 64))
 
 
 def test_masks_from_files_and_from_transparency_are_turned_along(photos, official):

@@ -6,7 +6,7 @@ from golden_cases import golden
 from torch.testing import assert_close
 
 from sketchgan.edges import EdgePipeline, sobel
-from sketchgan.ops import resize_area_opencv
+from sketchgan.ops import resize_area
 
 GOLDEN = golden("sketchygan_edges")
 OFFICIAL = {
@@ -87,7 +87,7 @@ def test_size():
     assert_close(seen, torch.nn.functional.avg_pool2d(fine, 4).mean(1))
     levels = (torch.rand(1, 3, 37, 50) * 255).to(torch.uint8)
     seen = EdgePipeline(lambda given: given.amax(1), size=20, border=0).strength(levels / 255)
-    rounded = resize_area_opencv(levels[0], 20, 20).amax(0)
+    rounded = resize_area(levels[0], 20, 20).amax(0)
     assert_close(seen[0], rounded / 255, rtol=0, atol=0.51 / 255)
 
 
