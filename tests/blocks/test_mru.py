@@ -1,12 +1,14 @@
 """Masked residual units against the official code."""
 
 import re
+from copy import deepcopy
 
 import pytest
+import torch
 from golden_cases import golden
 from torch import Tensor, nn
 
-from sketchgan.blocks import Unit, make_block
+from sketchgan.blocks import Unit, make_block, min_max_gate
 
 V3 = {
     "norm_activation_in": ("norm_in",),
@@ -106,3 +108,40 @@ def test_official(name):
             module.advance()
     for key, expected in advanced.items():
         close(block.state_dict()[names[key]], expected, 1e-5, key)
+
+
+def test_a_channel_without_contrast_gives_no_nan():
+    flat = torch.zeros(1, 2, 4, 4, requires_grad=True)
+    gate = min_max_gate(flat)
+    assert torch.equal(gate, torch.zeros_like(flat))
+    gate.sum().backward()
+    assert flat.grad.isfinite().all()
+    wide = torch.tensor([[[[-6e4, 0.0], [1.0, 6e4]]]], dtype=torch.float16)  # whose span is beyond half precision
+    assert min_max_gate(wide).flatten().tolist() == pytest.approx([0, 1 / 6, 1 / 6, 1], abs=1e-3)
+
+
+def test_the_paper_turns_the_output_gate_round():
+    """With the opposite gate, and sigmoids on both sides of 0, the paper's form is v1."""
+    paper, v1 = (make_block(kind, 4, 4, 3, n_classes=5) for kind in ("paper", "v1"))
+    v1.load_state_dict(paper.state_dict())
+    with torch.no_grad():
+        for value in (v1.gate_out.weight, v1.gate_out.bias):
+            value.neg_()
+    given = torch.randn(2, 4, 8, 8), torch.randn(2, 3, 8, 8), torch.tensor([0, 3])
+    torch.testing.assert_close(paper(*given), v1(*given))
+
+
+@pytest.mark.parametrize("kind", ["v2", "v3"])
+def test_blocks_compile_alike(kind):
+    """The whole networks would take a minute each."""
+    options = {"spectral_norm": {"differentiable": True, "update": "manual"}, "activation": "prelu"}
+    block = make_block(kind, 4, 6, 3, "up", **(options if kind == "v3" else {"n_classes": 5}))
+    given = torch.randn(2, 4, 4, 4), torch.randn(2, 3, 8, 8), torch.tensor([0, 3])
+    torch._dynamo.reset()
+    made = []
+    for run in (block, torch.compile(deepcopy(block), backend="aot_eager", fullgraph=True)):
+        y = run(*given)
+        y.square().mean().backward()
+        made.append([y, *(p.grad for p in run.parameters()), *run.buffers()])
+    torch._dynamo.reset()
+    torch.testing.assert_close(made[1], made[0])
