@@ -17,12 +17,13 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from sketchgan.callbacks import CollapseAlarm, GracefulStop, ImageMetrics, PredictionWriter, SampleGrid, Speed
 from sketchgan.convert import convert
 from sketchgan.convert.systems import SYSTEMS
-from sketchgan.data import TranslationData, combine_pairs, prepare_faces
+from sketchgan.data import TranslationData, combine_pairs, make_edge_maps, prepare_faces
+from sketchgan.edges import EdgePipeline
 from sketchgan.inference import translate
 from sketchgan.modules import GANModule
 from sketchgan.modules.building import class_path, find_class, refuse_hidden_recipes
 from sketchgan.modules.checkpoint import read, record_of, settings_of
-from sketchgan.modules.quiet import HARMLESS
+from sketchgan.modules.quiet import HARMLESS, quiet_lightning
 from sketchgan.modules.weights import SUFFIX
 from sketchgan.recipes import describe, find_recipe, recipes
 
@@ -40,6 +41,7 @@ _HELP = f"""sketchgan: image-to-image and sketch-to-photo GANs
   sketchgan convert SRC DST                 turn official weights into a file for translate or fit, or back
   sketchgan pairs A B OUT                   combine two trees of pictures side by side
   sketchgan faces IN... OUT                 turn photographs into upright portraits on white
+  sketchgan edges IN... OUT                 turn photographs into edge maps and distance fields
   sketchgan recipes                         list the packaged recipes
   sketchgan fit --help                      all options
 """
@@ -209,6 +211,11 @@ def run(args: list[str]) -> SketchGANCLI:
     class Named(SketchGANCLI):
         run_name = name
 
+        @staticmethod
+        def subcommands() -> dict[str, set[str]]:
+            every = LightningCLI.subcommands()  # four parsers take half a second to make, and one will do
+            return {args[0]: every[args[0]]} if args[:1] and args[0] in every else every
+
     return Named(
         GANModule,
         TranslationData,
@@ -235,6 +242,13 @@ def _translate(args: list[str]) -> None:
         choices=("native", "official"),
         help="native keeps the size; official resizes and rounds as the official test script does",
     )
+    parser.add_argument(
+        "--label",
+        metavar="NAME_OR_NUMBER",
+        help="class of the pictures, if the network takes one and no sub-folder says",
+    )
+    parser.add_argument("--samples", type=int, default=1, help="translations of each picture, if the network has noise")
+    parser.add_argument("--seed", type=int, default=0, help="of that noise, together with a picture's name")
     parser.add_argument("--batch_size", type=int, default=1, help="more than one needs pictures of one size")
     parser.add_argument("--num_workers", type=int, default=0)
     parser.add_argument("--accelerator", default="auto")
@@ -319,6 +333,47 @@ def _faces(args: list[str]) -> None:
         sys.exit("\n".join([f"{len(skipped)} pictures were left out:", *skipped]))
 
 
+def _edges(args: list[str]) -> None:
+    """``sketchgan edges IN... OUT``."""
+    parser = argparse.ArgumentParser(
+        "sketchgan edges", description="Turn photographs into edge maps that look like sketches, and distance fields."
+    )
+    parser.add_argument("inputs", nargs="+", metavar="IN", help="picture files, and folders that are searched")
+    parser.add_argument("out", metavar="OUT", help="folder for the shards; started again, the job goes on there")
+    stages = parser.add_argument_group("stages", "defaults are those of EdgePipeline")
+    stages.add_argument("--detector", choices=("hed", "dexined", "canny", "sobel"), help="what finds edges")
+    stages.add_argument("--weights", help="file with the weights of hed or dexined, instead of a download")
+    stages.add_argument("--order", choices=("official", "paper"))
+    stages.add_argument("--size", type=int, help="side of the maps in pixels")
+    stages.add_argument("--border", type=int, help="pixels that the photo is reflected by at each side")
+    stages.add_argument("--threshold", type=float, help="of the edge strength, 0 to 1")
+    stages.add_argument("--small_edge", type=int, help="lines of fewer pixels are removed")
+    parser.add_argument("--keep_photos", choices=("jpeg", "png"), help="also keep the photographs as resized")
+    parser.add_argument("--shard_size", type=int, default=1000, help="pictures per shard")
+    parser.add_argument("--batch_size", type=int, default=16, help="pictures at a time on a GPU")
+    parser.add_argument("--num_workers", type=int, help="processes (default: one per CPU core)")
+    parser.add_argument("--accelerator", default="auto")
+    parser.add_argument("--devices", type=int, default=1, help="they share the shards")
+    parser.add_argument("--rank", type=int, help="number of this process, of --world that share the shards")
+    parser.add_argument("--world", type=int)
+    parser.add_argument("--skip_bad", action="store_const", const="skip", default="raise", dest="on_bad_image")
+    options = vars(parser.parse_args(args))
+    taken = ("detector", "weights", "order", "size", "border", "threshold", "small_edge")
+    settings = {name: value for name in taken if (value := options.pop(name)) is not None}
+    try:
+        with quiet_lightning():
+            report = make_edge_maps(pipeline=EdgePipeline(**settings), **options, progress=sys.stderr.isatty())
+    except ImportError as error:
+        sys.exit(f"sketchgan edges: {error}")
+    _say(
+        f"{report.ok} edge maps, {report.blank} blank ones dropped, {len(report.unreadable)} unreadable pictures, of "
+        f"{report.images}; {report.finished} of {report.shards} shards are in {options['out']}"
+    )
+    if report.unreadable:
+        more = [f"and {len(report.unreadable) - 20} more, see the manifests"] if report.unreadable[20:] else []
+        sys.exit("\n".join([f"{len(report.unreadable)} pictures were left out:", *report.unreadable[:20], *more]))
+
+
 def _recipes(args: list[str]) -> None:
     """``sketchgan recipes``."""
     for name, path in recipes().items():
@@ -328,7 +383,14 @@ def _recipes(args: list[str]) -> None:
 def main(args: list[str] | None = None) -> None:
     """Run the command line; ``args`` defaults to the process's own."""
     args = sys.argv[1:] if args is None else args
-    beside = {"recipes": _recipes, "translate": _translate, "convert": _convert, "pairs": _pairs, "faces": _faces}
+    beside = {
+        "recipes": _recipes,
+        "translate": _translate,
+        "convert": _convert,
+        "pairs": _pairs,
+        "faces": _faces,
+        "edges": _edges,
+    }
     if not args or args[0] in ("-h", "--help"):
         print(_HELP)
     elif args[0] in beside:

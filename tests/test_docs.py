@@ -45,8 +45,20 @@ PAPERS = {
     "docs/papers/pix2pix.md": Pix2Pix,
     "docs/papers/ugatit.md": UGATIT,
 }
-PACKAGES = ["", ".blocks", ".callbacks", ".convert", ".data", ".losses", ".metrics", ".modules", ".networks", ".ops"]
-BESIDE = ("convert", "faces", "pairs", "recipes", "translate")  # the commands that are no part of the LightningCLI
+PACKAGES = [
+    "",
+    ".blocks",
+    ".callbacks",
+    ".convert",
+    ".data",
+    ".edges",
+    ".losses",
+    ".metrics",
+    ".modules",
+    ".networks",
+    ".ops",
+]
+BESIDE = ("convert", "edges", "faces", "pairs", "recipes", "translate")  # no part of the LightningCLI
 OTHER_PROGRAMS = {".", "pip", "pytest", "python", "tensorboard"}
 
 

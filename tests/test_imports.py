@@ -14,13 +14,14 @@ ALLOWED = {
     "losses": {"networks", "ops"},
     "networks": {"blocks", "ops"},
     "metrics": {"networks"},
-    "data": {"networks", "ops"},
+    "edges": {"networks", "ops"},
+    "data": {"networks", "ops", "edges"},
     "convert": {"blocks", "networks", "modules"},
     "modules": {"networks", "losses", "ops"},
     "callbacks": {"metrics", "data"},
     "recipes": set(),
 }
-WITHOUT_LIGHTNING = ("blocks", "ops", "losses", "networks")
+WITHOUT_LIGHTNING = ("blocks", "ops", "losses", "networks", "edges")
 
 
 def imports(path: Path) -> set[str]:

@@ -12,10 +12,11 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from sketchgan.data.face_networks import CutOut, FindFaces, face_landmarks, largest_face, person_masks
-from sketchgan.data.faces import WHITE, align_face, on_white, resize_area
+from sketchgan.data.faces import WHITE, align_face, on_white
 from sketchgan.data.files import PictureFiles, refuse_own_inputs
 from sketchgan.data.pictures import SUFFIXES, PictureError, read_picture, with_channels
 from sketchgan.data.transforms import Picture
+from sketchgan.ops import resize_area
 
 LANDMARK_SUFFIXES = frozenset({".npy", ".csv", ".txt", ".pts"})
 

@@ -106,17 +106,20 @@ class Pix2Pix(GANModule):
         self.inference_norm = inference_norm
         self.inference_dropout = inference_dropout
 
-    def forward(self, a: Tensor, names: Sequence[str] | None = None) -> Tensor:
+    def forward(
+        self, a: Tensor, names: Sequence[str] | None = None, variants: Sequence[int] | Tensor | None = None
+    ) -> Tensor:
         """Translate images as the official test script does, or as ``inference_norm`` and ``inference_dropout`` say.
 
         Args:
             a: ``(N, C, H, W)`` in [-1, 1].
             names: one per image, to seed its dropout; by default its place in the batch.
+            variants: one per name, for other dropout; see `seeds_of`.
 
         Returns:
             The translation in [-1, 1].
         """
-        seeds = None if names is None else seeds_of(names)
+        seeds = None if names is None else seeds_of(names, variants)
         with inference_policy(self.generator, self.inference_norm == "sample", self.inference_dropout, seeds):
             return self.generator(a)
 
@@ -164,5 +167,5 @@ class Pix2Pix(GANModule):
 
     def sample(self, batch: Batch) -> dict[str, Tensor]:
         """Input, translation and, where the batch has it, the true picture."""
-        pictures = {"real_A": batch["A"], "fake_B": self(batch["A"], batch.get("A_path"))}
+        pictures = {"real_A": batch["A"], "fake_B": self(batch["A"], batch.get("A_path"), batch.get("seed"))}
         return pictures | ({"real_B": batch["B"]} if "B" in batch else {})

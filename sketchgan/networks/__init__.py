@@ -1,5 +1,6 @@
 """Whole networks: generators and discriminators, plain ``nn.Module``s for any training loop."""
 
+from sketchgan.networks.hed import HED, pretrained_hed
 from sketchgan.networks.inception_v4 import InceptionV4Stem, inception_v4_from_tf, inception_v4_stem
 from sketchgan.networks.mobilefacenet import MobileFaceNet
 from sketchgan.networks.openmoji_classifier import OpenMojiClassifier, openmoji_classifier
@@ -16,6 +17,7 @@ from sketchgan.networks.ugatit import Attended, Judged, UGATITDiscriminator, UGA
 from sketchgan.networks.unet import EncoderDecoderGenerator, UNetGenerator
 
 __all__ = [
+    "HED",
     "Attended",
     "ClassJudged",
     "EncoderDecoderGenerator",
@@ -36,4 +38,5 @@ __all__ = [
     "inception_v4_from_tf",
     "inception_v4_stem",
     "openmoji_classifier",
+    "pretrained_hed",
 ]

@@ -64,6 +64,22 @@ def read_weights(path: str | Path) -> Any:
         raise ValueError(f"{path} cannot be loaded safely as weights (weights_only=True): {error}") from error
 
 
+def weights_of(path: str | Path | None, url: str) -> Any:
+    """What a local file of weights holds, or by default one that is downloaded once.
+
+    Raises:
+        FileNotFoundError: if there is no such file, or it cannot be downloaded.
+        ValueError: if it holds more than tensors and plain values.
+    """
+    if path is not None:
+        return read_weights(path)
+    return fetched(
+        lambda: torch.hub.load_state_dict_from_url(url, map_location="cpu", weights_only=True),
+        url,
+        otherwise="give its path as weights",
+    )
+
+
 def load_weights(network: nn.Module, state: Any, path: str | Path, remedy: str = "") -> None:
     """Load a state dict strictly; only the batch counters of batch norm may be missing.
 

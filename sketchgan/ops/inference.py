@@ -13,9 +13,23 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-def seeds_of(names: Sequence[str]) -> list[int]:
-    """One seed per file name, so that an image is translated alike alone, in any batch and from any folder."""
-    return [zlib.crc32(os.fsencode(Path(name).stem)) for name in names]
+def seeds_of(names: Sequence[str], variants: Sequence[int] | Tensor | None = None) -> list[int]:
+    """One seed per file name, so that an image is translated alike alone, in any batch and from any folder.
+
+    Args:
+        names: of files.
+        variants: another number for each name gives it another seed; 0, as without this, gives the first.
+
+    Examples:
+        >>> first, other = seeds_of(["cat.png", "cat.png"], [0, 1])
+        >>> first == seeds_of(["folder/cat.jpg"])[0], first == other
+        (True, False)
+    """
+    seeds = [zlib.crc32(os.fsencode(Path(name).stem)) for name in names]
+    numbers = [0] * len(seeds) if variants is None else list(map(int, variants))
+    if len(numbers) != len(seeds):
+        raise ValueError(f"{len(numbers)} variants for {len(seeds)} names")
+    return [zlib.crc32(str(n).encode(), seed) if n else seed for seed, n in zip(seeds, numbers, strict=True)]
 
 
 @contextmanager

@@ -1,9 +1,43 @@
-"""Resizing as TensorFlow 1 did it, which code and figures of that time depend on."""
+"""Resizing as the programs do it that prepared published data."""
 
 import torch
 from torch import Tensor
 
 Size = int | tuple[int, int]
+
+
+def resize_area(pictures: Tensor, height: int, width: int) -> Tensor:
+    """Resize as OpenCV's area interpolation does: it averages when it shrinks.
+
+    Args:
+        pictures: uint8 ``(..., H, W)``, on the CPU, whose levels are rounded as OpenCV rounds them; or float.
+        height: of the result, in pixels.
+        width: of the result, in pixels.
+
+    Examples:
+        >>> resize_area(torch.tensor([[[0, 10, 20, 40]]], dtype=torch.uint8), 1, 2).tolist()
+        [[[5, 30]]]
+    """
+    old = pictures.shape[-2:]
+    levels = pictures.dtype == torch.uint8
+    if old[0] >= height and old[1] >= width:
+        means = _averaged(_averaged(pictures, -2, height), -1, width)
+        if not levels:
+            return means
+        halved = tuple(old) == (2 * height, 2 * width)
+        return ((means + 0.5).floor_() if halved else means.round_()).to(torch.uint8)  # OpenCV's ties go up, or to even
+    # Otherwise a new pixel is an old one, or lies across the border of two and mixes them.
+    (y, below), (x, right) = _neighbours(old[0], height), _neighbours(old[1], width)
+    below = below.view(-1, 1)
+    if not levels:
+        x, y, right, below = x.to(pictures.device), y.to(pictures.device), right.to(pictures), below.to(pictures)
+        mixed = torch.lerp(pictures[..., x[0]], pictures[..., x[1]], right)
+        return torch.lerp(mixed[..., y[0], :], mixed[..., y[1], :], below)
+    right, below = (right * 2048).round().long(), (below * 2048).round().long()  # it calculates in integers
+    mixed = pictures[..., x[0]].long() * (2048 - right) + pictures[..., x[1]].long() * right
+    upper = (mixed[..., y[0], :] >> 4) * (2048 - below) >> 16
+    lower = (mixed[..., y[1], :] >> 4) * below >> 16
+    return (upper + lower + 2 >> 2).to(torch.uint8)
 
 
 def resize_legacy(images: Tensor, size: Size) -> Tensor:
@@ -31,32 +65,31 @@ def resize_legacy(images: Tensor, size: Size) -> Tensor:
     return images
 
 
-def resize_area(images: Tensor, size: Size) -> Tensor:
-    """Mean over the area that each new pixel covers, as ``tf.image.resize_area``; exact for any factor, up and down.
+def _averaged(pictures: Tensor, dim: int, target: int) -> Tensor:
+    """One side shrunk: the mean of the old pixels that lie in a new one, by their share of it; bytes become float64."""
+    length, kind = pictures.shape[dim], torch.float64 if pictures.dtype == torch.uint8 else pictures.dtype
+    if length == target:
+        return pictures.to(kind)
+    ends = torch.arange(target + 1, dtype=torch.float64) * length / target
+    first = ends[:-1].floor().long()
+    means = torch.zeros((), dtype=kind, device=pictures.device)
+    for k in range(int((ends[1:].ceil().long() - first).max())):  # a matrix of the shares would be nearly all zeros
+        old = first + k
+        share = (torch.minimum(ends[1:], old + 1.0) - torch.maximum(ends[:-1], old.double())).clamp_(min=0)
+        share = (share * target / length).to(pictures.device, kind)
+        pixels = pictures.index_select(dim, old.clamp_(max=length - 1).to(pictures.device))
+        means = means + pixels * (share.view(-1, 1) if dim == -2 else share)
+    return means
 
-    Args:
-        images: float ``(..., H, W)``; gradients flow.
-        size: side, or (height, width), of the result in pixels.
 
-    Returns:
-        ``(..., height, width)`` of the same kind; ``images`` itself if it has that size.
-
-    Raises:
-        ValueError: for a size below 1.
-        TypeError: for integers, whose means are none.
-
-    Examples:
-        >>> resize_area(torch.tensor([[0.0, 1.0, 2.0]]), (1, 2))
-        tensor([[0.3333, 1.6667]])
-    """
-    if not images.is_floating_point():
-        raise TypeError(f"resize_area takes float images, got {images.dtype}")
-    width, height = _pair(size)
-    if images.shape[-1] != width:
-        images = images @ _coverage(images.shape[-1], width).to(images).T
-    if images.shape[-2] != height:
-        images = _coverage(images.shape[-2], height).to(images) @ images
-    return images
+def _neighbours(length: int, target: int) -> tuple[Tensor, Tensor]:
+    """The two old pixels ``(2, target)`` of each new one, and the share of the second."""
+    new = torch.arange(target, dtype=torch.float64)
+    first = (new * length / target).floor()
+    share = new + 1 - (first + 1) * target / length
+    share = torch.where(share > 0, share - share.floor(), 0.0)
+    pixels = torch.stack([first, first + 1]).long().clamp_(max=length - 1)
+    return pixels, share
 
 
 def _pair(size: Size) -> tuple[int, int]:
@@ -74,9 +107,7 @@ def _resize_legacy(images: Tensor, dim: int, wanted: int) -> Tensor:
     if size % wanted == 0:
         return images[..., :: size // wanted] if dim == -1 else images[..., :: size // wanted, :]
     if not images.is_floating_point():
-        raise ValueError(
-            f"{images.dtype} cannot be blended from {size} to {wanted} pixels; convert the images to float"
-        )
+        raise ValueError(f"{images.dtype} cannot be blended from {size} to {wanted} pixels; convert to float")
     # In float32, as the original: a coordinate that should be whole may come out just below.
     position = torch.arange(wanted, dtype=torch.float32, device=images.device) * torch.tensor(size / wanted)
     lower = position.floor().long().clamp_(max=size - 1)
@@ -84,11 +115,3 @@ def _resize_legacy(images: Tensor, dim: int, wanted: int) -> Tensor:
     blend = (position - lower).to(images.dtype)
     low, high = images.index_select(dim, lower), images.index_select(dim, upper)
     return torch.addcmul(low, high - low, blend if dim == -1 else blend[:, None])
-
-
-def _coverage(size: int, wanted: int) -> Tensor:
-    """Share of each old pixel in each new one, float64 ``(wanted, size)``."""
-    edges = torch.arange(wanted + 1, dtype=torch.float64) * size / wanted
-    old = torch.arange(size, dtype=torch.float64)
-    covered = torch.minimum(edges[1:, None], old + 1) - torch.maximum(edges[:-1, None], old)
-    return covered.clamp_(min=0) * (wanted / size)
