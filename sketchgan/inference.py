@@ -20,7 +20,7 @@ def translate(
     out: str | Path,
     direction: Literal["AtoB", "BtoA"] = "AtoB",
     preprocess: Literal["native", "official"] = "native",
-    batch_size: int = 1,
+    batch_size: int | None = None,
     num_workers: int = 0,
     accelerator: str = "auto",
     precision: Any = "32-true",
@@ -28,6 +28,7 @@ def translate(
     label: str | int | None = None,
     samples: int = 1,
     seed: int = 0,
+    inference_norm: str | None = None,
 ) -> list[str]:
     """Translate pictures and write them under their own names.
 
@@ -43,7 +44,8 @@ def translate(
         preprocess: "native" keeps the size (reflected at the edges to what the network takes, and cropped back);
             "official" does what the official test script does: the data's resizing for evaluation (see
             `Preprocess.for_evaluation`), and bytes cut off instead of rounded.
-        batch_size: pictures at a time; more than one needs pictures of one size.
+        batch_size: pictures at a time; more than one needs pictures of one size. By default 1, or 16 where drawings
+            are made into distance fields, which are all of the trained size.
         num_workers: loader processes.
         accelerator: of the ``Trainer``.
         precision: of the ``Trainer``.
@@ -53,6 +55,8 @@ def translate(
         samples: how many translations of each picture, ``<name>_1.png`` and so on, for modules that draw random
             numbers; the others make equal ones.
         seed: of these numbers, together with the picture's name; sample k has ``seed + k - 1``.
+        inference_norm: what the network normalises with, for modules that offer the choice; by default as the
+            checkpoint says.
 
     Returns:
         Messages on the files that could not be read, and so were not translated.
@@ -66,7 +70,7 @@ def translate(
         raise ValueError(f'direction must be "AtoB" or "BtoA", got {direction!r}')
     if preprocess not in ("native", "official"):
         raise ValueError(f'preprocess must be "native" or "official", got {preprocess!r}')
-    module = load(checkpoint)
+    module = load(checkpoint, **({} if inference_norm is None else {"inference_norm": inference_norm}))
     if direction not in module.directions:
         raise ValueError(f"{type(module).__name__} translates {' and '.join(module.directions)}, not {direction}")
     data = module.data_settings
@@ -92,7 +96,7 @@ def translate(
         samples=samples,
         seed=seed,
         value_range=data.get("value_range"),
-        batch_size=batch_size,
+        batch_size=batch_size or (1 if sketch is None else 16),
         num_workers=num_workers,
     )
     refuse_own_inputs(files, Path(out))

@@ -161,14 +161,20 @@ class SketchyGAN(GANModule):
         if stage == "fit" and self.lambda_perceptual:
             self.perceptual.prepare()  # missing weights show before the first batch
 
-    def forward(self, sketch: Tensor, labels: Tensor, names: Sequence[str] | None = None, seed: int = 0) -> Tensor:
-        """Turn sketches into photos, each with a noise that follows from its name and the seed alone.
+    def forward(
+        self,
+        sketch: Tensor,
+        labels: Tensor,
+        names: Sequence[str] | None = None,
+        variants: Sequence[int] | None = None,
+    ) -> Tensor:
+        """Turn sketches into photos, each with a noise that follows from its name and variant alone.
 
         Args:
             sketch: ``(N, C, H, W)`` in [-1, 1].
             labels: classes, int64 ``(N,)``.
             names: one per sketch; by default its place in the batch.
-            seed: another one gives other photos of the same sketches.
+            variants: a number for each; another one gives another photo of the same sketch. By default 0.
 
         Returns:
             Photos in [-1, 1].
@@ -178,13 +184,10 @@ class SketchyGAN(GANModule):
                 "a single sketch is normalised with itself, so its noise has no effect; translate several at once, or "
                 'set inference_norm="running"'
             )
-        noises = []
-        for own in range(len(sketch)) if names is None else seeds_of(names):
-            # A CPU generator looks at 32 bits alone; an odd factor keeps seeds apart.
-            generator = torch.Generator().manual_seed((own + seed * 0x9E3779B1) % 2**32)
-            noises.append(torch.randn(self.noise_dim, generator=generator))
+        seeds = seeds_of(list(map(str, range(len(sketch)))) if names is None else names, variants)
+        draws = [torch.randn(self.noise_dim, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         with inference_policy(self.generator):
-            return self.generator(sketch, labels, torch.stack(noises).to(sketch))
+            return self.generator(sketch, labels, torch.stack(draws).to(sketch))
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         opt_g, opt_d = self.optimizers()
@@ -273,10 +276,11 @@ class SketchyGAN(GANModule):
         return pictures | ({"real_B": batch["B"]} if "B" in batch else {})
 
     def translate(self, batch: Batch, seed: int = 0) -> dict[str, Tensor]:
-        """The photo of each sketch; its noise follows from the file's name and the seed."""
+        """The photo of each sketch; its noise follows from the file's name and the seed, the batch's own one added."""
         if "A_label" not in batch:
             raise ValueError("SketchyGAN needs the class of every sketch; give a label, or data with labels")
-        return {"fake_B": self(batch["A"], batch["A_label"], batch.get("A_path"), seed)}
+        variants = [seed + int(own) for own in batch.get("seed", [0] * len(batch["A"]))]
+        return {"fake_B": self(batch["A"], batch["A_label"], batch.get("A_path"), variants)}
 
 
 def _judged(made: Any) -> ClassJudged:

@@ -133,9 +133,15 @@ def official_file(networks, path, prefix=""):
     return states
 
 
-@pytest.mark.parametrize("kind", ["ckpt", "safetensors"])
-@pytest.mark.parametrize("light", [True, False])
-@pytest.mark.parametrize(("paper", "expected"), [("ugatit", UGATIT), ("photo2cartoon", Photo2Cartoon)])
+@pytest.mark.parametrize(
+    ("paper", "expected", "light", "kind"),
+    [
+        ("ugatit", UGATIT, True, "ckpt"),
+        ("ugatit", UGATIT, False, "safetensors"),
+        ("photo2cartoon", Photo2Cartoon, True, "safetensors"),
+        ("photo2cartoon", Photo2Cartoon, False, "ckpt"),
+    ],
+)
 def test_files_go_round(paper, expected, light, kind, capsys):
     networks = small(paper, light)
     states = official_file(networks, "theirs.pt", prefix="module." if light else "")
@@ -202,8 +208,7 @@ def test_photo2cartoon_trains_on_without_the_face_network():
     assert list(torch.load("after.pt", weights_only=True)) == list(OURS)
 
 
-@pytest.mark.parametrize("paper", ["ugatit", "photo2cartoon"])
-@pytest.mark.parametrize("light", [True, False])
+@pytest.mark.parametrize(("paper", "light"), [("ugatit", False), ("photo2cartoon", True)])
 def test_some_of_the_six_translate(paper, light):
     networks = {"genB2A": small(paper, light)["genB2A"]}
     official_file(networks, "theirs.pt")
@@ -239,8 +244,10 @@ def test_the_official_test_script_resizes_with_the_bilinear_filter():
     assert (made - expected).abs().max() < 1.01
 
 
-@pytest.mark.parametrize(("name", "direction"), [("mine", "AtoB"), ("selfie_genA2B", "AtoB"), ("genB2A", "BtoA")])
-@pytest.mark.parametrize("kind", ["pt", "pth", "safetensors"])
+@pytest.mark.parametrize(
+    ("name", "direction", "kind"),
+    [("mine", "AtoB", "pt"), ("selfie_genA2B", "AtoB", "pth"), ("genB2A", "BtoA", "safetensors")],
+)
 def test_a_bare_generator(name, direction, kind):
     network = Photo2CartoonGenerator(ngf=4)
     state = to_official(network)

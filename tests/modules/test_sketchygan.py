@@ -204,6 +204,8 @@ def test_noise_follows_from_name_and_seed():
     torch.rand(3)
     assert torch.equal(module.translate(given)["fake_B"], first)
     assert not torch.equal(module.translate(given, seed=1)["fake_B"], first)
+    numbered = {**given, "seed": torch.tensor([1, 1, 1, 1])}
+    assert torch.equal(module.translate(numbered)["fake_B"], module.translate(given, seed=1)["fake_B"])
     assert not torch.equal(module.translate({**given, "A_path": ["a", "b", "c", "d"]})["fake_B"], first)
     state = torch.get_rng_state()
     module.translate(given)
