@@ -5,6 +5,7 @@ import ast
 import importlib
 import inspect
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -21,14 +22,16 @@ from PIL import Image
 
 import sketchgan
 import sketchgan.cli
-from sketchgan import UGATIT, CycleGAN, Photo2Cartoon, Pix2Pix
+from sketchgan import UGATIT, CycleGAN, Photo2Cartoon, Pix2Pix, SketchyGAN
 from sketchgan.convert import to_official
 from sketchgan.data import OpenMoji, PairedFolders
+from sketchgan.losses import PerceptualLoss
 from sketchgan.networks import (
     MobileFaceNet,
     PatchDiscriminator,
     Photo2CartoonGenerator,
     ResnetGenerator,
+    SketchyGANDiscriminator,
     SketchyGANGenerator,
     UGATITDiscriminator,
     UGATITGenerator,
@@ -43,6 +46,7 @@ PAPERS = {
     "docs/papers/cyclegan.md": CycleGAN,
     "docs/papers/photo2cartoon.md": Photo2Cartoon,
     "docs/papers/pix2pix.md": Pix2Pix,
+    "docs/papers/sketchygan.md": SketchyGAN,
     "docs/papers/ugatit.md": UGATIT,
 }
 PACKAGES = [
@@ -112,6 +116,18 @@ def small_attentive_judge(*args: Any, **kwargs: Any) -> UGATITDiscriminator:
     return UGATITDiscriminator(*args, **({"n_layers": 3} | kwargs | {"ndf": 2}))
 
 
+def small_painter(*args: Any, **kwargs: Any) -> SketchyGANGenerator:
+    return SketchyGANGenerator(*args, **(kwargs | {"ngf": 2}))
+
+
+def small_classifying_judge(*args: Any, **kwargs: Any) -> SketchyGANDiscriminator:
+    return SketchyGANDiscriminator(*args, **(kwargs | {"ndf": 2}))
+
+
+def small_perceptual() -> PerceptualLoss:
+    return PerceptualLoss("openmoji")  # the default is downloaded
+
+
 class QuickTrainer(Trainer):
     """A page's Trainer, for a batch on the CPU."""
 
@@ -139,6 +155,9 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("sketchgan.modules.ugatit.UGATITDiscriminator", small_attentive_judge)
     patch.setattr("sketchgan.modules.photo2cartoon.Photo2CartoonGenerator", small_cartoonist)
     patch.setattr("sketchgan.modules.photo2cartoon.UGATITDiscriminator", small_attentive_judge)
+    patch.setattr("sketchgan.modules.sketchygan.SketchyGANGenerator", small_painter)
+    patch.setattr("sketchgan.modules.sketchygan.SketchyGANDiscriminator", small_classifying_judge)
+    patch.setattr("sketchgan.modules.sketchygan.PerceptualLoss", small_perceptual)
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +168,16 @@ def files(tmp_path_factory) -> Path:
         (folder / "pictures" / name).mkdir(parents=True)
         for i in range(2):
             Image.effect_noise((300, 280), 50).convert("RGB").save(folder / "pictures" / name / f"{i}.png")
+    sketchy = runpy.run_path(str(Path(__file__).with_name("data") / "sketchy_tree.py"))
+    sketchy["make_sketchy"](folder / "Sketchy")
+    for name in ("ant", "zebra"):
+        (folder / "flickr-edges/edges" / name).mkdir(parents=True)
+        (folder / "flickr-edges/photos" / name).mkdir(parents=True)
+        for i in range(3):
+            drawing = Image.new("L", (64, 64), 255)
+            drawing.paste(0, (10, 8 * i + 8, 50, 8 * i + 9))
+            drawing.save(folder / "flickr-edges/edges" / name / f"{i}.png")
+            Image.effect_noise((64, 64), 50).convert("RGB").save(folder / "flickr-edges/photos" / name / f"{i}.jpg")
     (folder / "portraits").mkdir()
     Image.new("RGBA", (300, 300), (200, 150, 120, 128)).save(folder / "portraits/anna.png")
     torch.save(MobileFaceNet().state_dict(), folder / "model_mobilefacenet.pth")
