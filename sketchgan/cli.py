@@ -1,6 +1,5 @@
 """The command line: ``sketchgan fit|validate|test|predict`` (a LightningCLI) and a few commands beside it."""
 
-import argparse
 import sys
 import time
 import warnings
@@ -15,17 +14,14 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from sketchgan.callbacks import CollapseAlarm, GracefulStop, ImageMetrics, PredictionWriter, SampleGrid, Speed
-from sketchgan.convert import convert
-from sketchgan.convert.systems import SYSTEMS
-from sketchgan.data import TranslationData, combine_pairs, make_edge_maps, prepare_faces
-from sketchgan.edges import EdgePipeline
-from sketchgan.inference import translate
+from sketchgan.commands import COMMANDS
+from sketchgan.data import TranslationData
 from sketchgan.modules import GANModule
 from sketchgan.modules.building import class_path, find_class, refuse_hidden_recipes
 from sketchgan.modules.checkpoint import read, record_of, settings_of
-from sketchgan.modules.quiet import HARMLESS, quiet_lightning
+from sketchgan.modules.quiet import HARMLESS
 from sketchgan.modules.weights import SUFFIX
-from sketchgan.recipes import describe, find_recipe, recipes
+from sketchgan.recipes import find_recipe, recipes
 
 MAIN_JOB = "pix2pix-openmoji"
 RUNS = "runs"
@@ -211,6 +207,11 @@ def run(args: list[str]) -> SketchGANCLI:
     class Named(SketchGANCLI):
         run_name = name
 
+        @staticmethod
+        def subcommands() -> dict[str, set[str]]:
+            every = LightningCLI.subcommands()  # four parsers take half a second to make, and one will do
+            return {args[0]: every[args[0]]} if args[:1] and args[0] in every else every
+
     return Named(
         GANModule,
         TranslationData,
@@ -224,160 +225,14 @@ def run(args: list[str]) -> SketchGANCLI:
     )
 
 
-def _translate(args: list[str]) -> None:
-    """``sketchgan translate CKPT INPUT... --out DIR``."""
-    parser = argparse.ArgumentParser("sketchgan translate", description="Translate pictures with a trained network.")
-    parser.add_argument("checkpoint")
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="picture files, and folders that are searched")
-    parser.add_argument("--out", required=True, help="folder to write to, under the inputs' own names")
-    parser.add_argument("--direction", default="AtoB", choices=("AtoB", "BtoA"))
-    parser.add_argument(
-        "--preprocess",
-        default="native",
-        choices=("native", "official"),
-        help="native keeps the size; official resizes and rounds as the official test script does",
-    )
-    parser.add_argument("--batch_size", type=int, default=1, help="more than one needs pictures of one size")
-    parser.add_argument("--num_workers", type=int, default=0)
-    parser.add_argument("--accelerator", default="auto")
-    parser.add_argument("--precision", default="32-true")
-    options = vars(parser.parse_args(args))
-    skipped = translate(**options, progress=sys.stderr.isatty())
-    print(f"Pictures are in {options['out']}")
-    if skipped:
-        sys.exit("\n".join([f"{len(skipped)} files could not be read:", *skipped]))
-
-
-def _convert(args: list[str]) -> None:
-    """``sketchgan convert SRC DST``."""
-    parser = argparse.ArgumentParser(
-        "sketchgan convert",
-        description="Convert official weights of pix2pix, CycleGAN, anti-aliased CUT, U-GAT-IT and photo2cartoon, or "
-        "back.",
-    )
-    parser.add_argument(
-        "src", metavar="SRC", help="official .pth file or folder of them, .pt file of several networks, or file of ours"
-    )
-    parser.add_argument(
-        "dst",
-        metavar="DST",
-        help="NAME.safetensors for translate and load, NAME.ckpt for fit --ckpt_path (needs all networks), or from a "
-        "file of ours NAME.pth or a folder for official code, NAME.pt for that of U-GAT-IT and photo2cartoon",
-    )
-    parser.add_argument("--module", choices=tuple(SYSTEMS), help="whose the weights are, if not as guessed")
-    parser.add_argument("--epoch", default="latest", help="which files of a folder (default: latest)")
-    parser.add_argument(
-        "--image_size", type=int, help="side that the official test script resizes to, if not visible (default: 256)"
-    )
-    parser.add_argument("--dropout", type=float, help="of a U-Net, whose weights do not show it (default: 0.5)")
-    parser.add_argument("--padding", choices=("reflect", "replicate"), help="of residual blocks (default: reflect)")
-    options = vars(parser.parse_args(args))
-    print(*convert(**{name: value for name, value in options.items() if value is not None}), sep="\n")
-    print(f"Written: {options['dst']}")
-
-
-def _pairs(args: list[str]) -> None:
-    """``sketchgan pairs A B OUT``."""
-    parser = argparse.ArgumentParser(
-        "sketchgan pairs", description="Combine pictures of the same name in two trees side by side, for PairedFolders."
-    )
-    parser.add_argument("a", metavar="A", help="tree of the A pictures; sub-folders such as train are kept")
-    parser.add_argument("b", metavar="B", help="tree of the B pictures")
-    parser.add_argument("out", metavar="OUT")
-    options = parser.parse_args(args)
-    print(f"{combine_pairs(options.a, options.b, options.out)} pairs are in {options.out}")
-
-
-def _faces(args: list[str]) -> None:
-    """``sketchgan faces IN... OUT``."""
-    parser = argparse.ArgumentParser(
-        "sketchgan faces", description="Turn photographs into upright portraits on white, as photo2cartoon takes them."
-    )
-    parser.add_argument("inputs", nargs="+", metavar="IN", help="picture files, and folders that are searched")
-    parser.add_argument("out", metavar="OUT", help="folder to write to, under the inputs' own names")
-    parser.add_argument(
-        "--landmarks", help="folder with .npy, .csv, .txt or .pts of 68 points for each picture, or a file for one"
-    )
-    masks = parser.add_mutually_exclusive_group()
-    masks.add_argument("--masks", help="folder with a grey picture for each picture, white for the person")
-    masks.add_argument("--no-masks", action="store_true", dest="keep_background", help="keep the background")
-    parser.add_argument("--size", type=int, help="side of the portraits in pixels (default: that of the crop)")
-    parser.add_argument("--rgba", action="store_true", help="keep background and mask, as a fourth channel")
-    parser.add_argument("--overwrite", action="store_true", help="replace portraits that exist")
-    parser.add_argument("--device", default="auto", help="for the networks that find faces and people")
-    options = vars(parser.parse_args(args))
-    try:
-        skipped = prepare_faces(**options, progress=sys.stderr.isatty())
-    except ImportError as error:
-        sys.exit(f"sketchgan faces: {error}")
-    print(f"Portraits are in {options['out']}")
-    if skipped:
-        sys.exit("\n".join([f"{len(skipped)} pictures were left out:", *skipped]))
-
-
-def _edges(args: list[str]) -> None:
-    """``sketchgan edges IN... OUT``."""
-    parser = argparse.ArgumentParser(
-        "sketchgan edges", description="Turn photographs into edge maps that look like sketches, and distance fields."
-    )
-    parser.add_argument("inputs", nargs="+", metavar="IN", help="picture files, and folders that are searched")
-    parser.add_argument("out", metavar="OUT", help="folder for the shards; started again, the job goes on there")
-    stages = parser.add_argument_group("stages", "defaults are those of EdgePipeline")
-    stages.add_argument("--detector", choices=("hed", "dexined", "canny", "sobel"), help="what finds edges")
-    stages.add_argument("--weights", help="file with the weights of hed or dexined, instead of a download")
-    stages.add_argument("--order", choices=("official", "paper"))
-    stages.add_argument("--size", type=int, help="side of the maps in pixels")
-    stages.add_argument("--border", type=int, help="pixels that the photo is reflected by at each side")
-    stages.add_argument("--threshold", type=float, help="of the edge strength, 0 to 1")
-    stages.add_argument("--small_edge", type=int, help="lines of fewer pixels are removed")
-    parser.add_argument("--keep_photos", choices=("jpeg", "png"), help="also keep the photographs as resized")
-    parser.add_argument("--shard_size", type=int, default=1000, help="pictures per shard")
-    parser.add_argument("--batch_size", type=int, default=16, help="pictures at a time on a GPU")
-    parser.add_argument("--num_workers", type=int, help="processes (default: one per CPU core)")
-    parser.add_argument("--accelerator", default="auto")
-    parser.add_argument("--devices", type=int, default=1, help="they share the shards")
-    parser.add_argument("--rank", type=int, help="number of this process, of --world that share the shards")
-    parser.add_argument("--world", type=int)
-    parser.add_argument("--skip_bad", action="store_const", const="skip", default="raise", dest="on_bad_image")
-    options = vars(parser.parse_args(args))
-    taken = ("detector", "weights", "order", "size", "border", "threshold", "small_edge")
-    settings = {name: value for name in taken if (value := options.pop(name)) is not None}
-    try:
-        with quiet_lightning():
-            report = make_edge_maps(pipeline=EdgePipeline(**settings), **options, progress=sys.stderr.isatty())
-    except ImportError as error:
-        sys.exit(f"sketchgan edges: {error}")
-    _say(
-        f"{report.ok} edge maps, {report.blank} blank ones dropped, {len(report.unreadable)} unreadable pictures, of "
-        f"{report.images}; {report.finished} of {report.shards} shards are in {options['out']}"
-    )
-    if report.unreadable:
-        more = [f"and {len(report.unreadable) - 20} more, see the manifests"] if report.unreadable[20:] else []
-        sys.exit("\n".join([f"{len(report.unreadable)} pictures were left out:", *report.unreadable[:20], *more]))
-
-
-def _recipes(args: list[str]) -> None:
-    """``sketchgan recipes``."""
-    for name, path in recipes().items():
-        print(f"{name:28}{describe(path)}")
-
-
 def main(args: list[str] | None = None) -> None:
     """Run the command line; ``args`` defaults to the process's own."""
     args = sys.argv[1:] if args is None else args
-    beside = {
-        "recipes": _recipes,
-        "translate": _translate,
-        "convert": _convert,
-        "pairs": _pairs,
-        "faces": _faces,
-        "edges": _edges,
-    }
     if not args or args[0] in ("-h", "--help"):
         print(_HELP)
-    elif args[0] in beside:
+    elif args[0] in COMMANDS:
         try:
-            beside[args[0]](args[1:])
+            COMMANDS[args[0]](args[1:])
         except (OSError, ValueError, MisconfigurationException) as error:
             sys.exit(f"sketchgan {args[0]}: {error}")
     else:

@@ -20,16 +20,21 @@ def translate(
     out: str | Path,
     direction: Literal["AtoB", "BtoA"] = "AtoB",
     preprocess: Literal["native", "official"] = "native",
-    batch_size: int = 1,
+    batch_size: int | None = None,
     num_workers: int = 0,
     accelerator: str = "auto",
     precision: Any = "32-true",
     progress: bool = False,
+    label: str | int | None = None,
+    samples: int = 1,
+    seed: int = 0,
+    inference_norm: str | None = None,
 ) -> list[str]:
     """Translate pictures and write them under their own names.
 
     Channels and value range are those of the training data, and the module's inference policy holds (for pix2pix:
-    batch statistics of each picture, and dropout seeded by its name); so two runs write the same bytes.
+    batch statistics of each picture, and dropout seeded by its name); so two runs write the same bytes. Where the
+    network was trained on drawings that were made into distance fields, so are the inputs, at the size of training.
 
     Args:
         checkpoint: written by a ``Trainer`` for one of our modules, or by `sketchgan.convert.convert`.
@@ -39,25 +44,33 @@ def translate(
         preprocess: "native" keeps the size (reflected at the edges to what the network takes, and cropped back);
             "official" does what the official test script does: the data's resizing for evaluation (see
             `Preprocess.for_evaluation`), and bytes cut off instead of rounded.
-        batch_size: pictures at a time; more than one needs pictures of one size.
+        batch_size: pictures at a time; more than one needs pictures of one size. By default 1, or 16 where drawings
+            are made into distance fields, which are all of the trained size.
         num_workers: loader processes.
         accelerator: of the ``Trainer``.
         precision: of the ``Trainer``.
         progress: show a bar.
+        label: name or number of the class of all pictures, for modules that take one. Without it, the pictures'
+            first sub-folders must be called like classes.
+        samples: how many translations of each picture, ``<name>_1.png`` and so on, for modules that draw random
+            numbers; the others make equal ones.
+        seed: of these numbers, together with the picture's name; sample k has ``seed + k - 1``.
+        inference_norm: what the network normalises with, for modules that offer the choice; by default as the
+            checkpoint says.
 
     Returns:
         Messages on the files that could not be read, and so were not translated.
 
     Raises:
         FileNotFoundError: if the checkpoint or an input is missing.
-        ValueError: if the checkpoint does not fit, the module does not translate in that direction, or ``out`` is a
-            folder of inputs.
+        ValueError: if the checkpoint does not fit, the module does not translate in that direction, ``out`` is a
+            folder of inputs, or a class is missing or unknown.
     """
     if direction not in ("AtoB", "BtoA"):
         raise ValueError(f'direction must be "AtoB" or "BtoA", got {direction!r}')
     if preprocess not in ("native", "official"):
         raise ValueError(f'preprocess must be "native" or "official", got {preprocess!r}')
-    module = load(checkpoint)
+    module = load(checkpoint, **({} if inference_norm is None else {"inference_norm": inference_norm}))
     if direction not in module.directions:
         raise ValueError(f"{type(module).__name__} translates {' and '.join(module.directions)}, not {direction}")
     data = module.data_settings
@@ -65,13 +78,25 @@ def translate(
     if official and not data:
         raise ValueError(f"{checkpoint} does not say how its data was prepared; use preprocess='native'")
     side: Literal["A", "B"] = "A" if direction == "AtoB" else "B"
+    sketch = data.get("sketch") if side == "A" else None
+    classes = data.get("classes", [])
+    number = None if label is None else class_number(label, classes)
+    if number is not None and not module.needs_labels:
+        raise ValueError(f"{type(module).__name__} takes no class, but label={label!r} was given")
+    if number is None and module.needs_labels and not classes:
+        raise ValueError(f"{checkpoint} does not name its classes; say with label=NUMBER which one the pictures are of")
     files = PictureFiles(
         inputs,
         side=side,
         preprocess=data["preprocess"] if official else None,
         channels=data.get(f"channels_{side.lower()}", 3),
+        label=number,
+        classes=classes if module.needs_labels else (),
+        sketch=sketch,
+        samples=samples,
+        seed=seed,
         value_range=data.get("value_range"),
-        batch_size=batch_size,
+        batch_size=batch_size or (1 if sketch is None else 16),
         num_workers=num_workers,
     )
     refuse_own_inputs(files, Path(out))
@@ -89,3 +114,29 @@ def translate(
         )
         trainer.predict(module, files, return_predictions=False)
     return files.skipped
+
+
+def class_number(label: str | int, classes: Sequence[str]) -> int:
+    """Number of a class from its name, or from the number itself.
+
+    Args:
+        label: name or number, which may be text.
+        classes: names in the order of their numbers; empty if they are not known.
+
+    Raises:
+        ValueError: listing the classes.
+
+    Examples:
+        >>> class_number("cat", ["ant", "cat"]), class_number("1", ["ant", "cat"])
+        (1, 1)
+    """
+    if label in classes:
+        return classes.index(label)
+    if str(label).isdecimal() and (not classes or int(label) < len(classes)):
+        return int(label)
+    there = ", ".join(f"{number} {name}" for number, name in enumerate(classes))
+    raise ValueError(
+        f"no class {label!r}; there are {there}"
+        if classes
+        else f"no class {label!r}: the checkpoint names no classes, so give a number"
+    )

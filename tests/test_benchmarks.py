@@ -4,7 +4,7 @@ from itertools import repeat
 
 import pytest
 import torch
-from benchmarks import importing, official, overhead, run, training
+from benchmarks import importing, official, overhead, plain_sketchygan, run, training
 from benchmarks.report import Table, markdown, page, spread
 from benchmarks.steps import Turns, TurnsInTrainer, counted, networks_of, run_officially
 from benchmarks.turns import Failure, Worker
@@ -134,6 +134,37 @@ def test_what_a_step_of_the_official_ugatit_computes():
     # Forward, and backward for inputs and for weights; real pictures alone need no gradient.
     expected = 2 * (12 * g - 3 * g_first) + sum(2 * (9 * every - first) for every, first in d)
     assert first["flops"] == pytest.approx(expected, rel=0.01)  # linear layers count too
+
+
+def test_the_official_loop_of_sketchygan_takes_each_half_of_a_batch(monkeypatch):
+    seen = []
+    monkeypatch.setattr(plain_sketchygan, "iteration", lambda nets: lambda *batches: seen.extend(batches))
+    job = Job("SketchyGAN", 64, 2)
+    batch = job.batch()
+    assert {key: len(value) for key, value in batch.items()} == dict.fromkeys(("A", "B", "A_label", "B_label"), 4)
+    assert torch.equal(batch["A"][:, 0], batch["A"][:, 2])
+    PAPERS["SketchyGAN"].official[1](nn.ModuleDict())(batch)
+    for_d, for_g = seen
+    names = {"sketch": "A", "labels": "A_label"}
+    assert_close(for_d, {k: batch[v][:2] for k, v in (names | {"photo_d": "B", "labels_d": "B_label"}).items()})
+    assert_close(for_g, {k: batch[v][2:] for k, v in (names | {"photo": "B"}).items()})
+
+
+def test_what_a_step_of_the_official_sketchygan_computes():
+    nets = plain_sketchygan.sketchygan(5, 4, 4)
+    del nets["stem"]
+    labels = torch.tensor([0, 3])
+    sketch, photo, photo_d = torch.rand(3, 2, 3, 64, 64)
+    with torch.no_grad(), counted({}) as g:
+        nets["generator"](sketch, labels, torch.rand(2, 256))
+    with torch.no_grad(), counted({}) as d:
+        nets["discriminator"](photo, labels)
+    batch = {"sketch": sketch, "labels": labels, "photo": photo, "photo_d": photo_d, "labels_d": labels}
+    with counted(dict(nets.items())) as counts:
+        plain_sketchygan.iteration(nets)(batch, batch)
+    assert counts["forwards"] == {"generator": 3, "discriminator": 3}
+    # Of five passes backward two of G and two of D reach weights and features; the last one of D features only.
+    assert counts["flops"] == pytest.approx((3 + 4) * g["flops"] + (3 + 4 + 1) * d["flops"], rel=0.05)
 
 
 def test_the_table_of_official_loops(monkeypatch):

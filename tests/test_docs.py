@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -28,6 +29,7 @@ from sketchgan.networks import (
     PatchDiscriminator,
     Photo2CartoonGenerator,
     ResnetGenerator,
+    SketchyGANGenerator,
     UGATITDiscriminator,
     UGATITGenerator,
     UNetGenerator,
@@ -183,6 +185,7 @@ def here(files, tmp_path, monkeypatch) -> Path:
     """A folder with all of that, and the modules that the pages define beside it."""
     shutil.copytree(files, tmp_path, dirs_exist_ok=True)
     torch.save(to_official(small_resnet()), "latest_net_G.pth")
+    np.savez("theirs.npz", **{k: v.numpy() for k, v in to_official(SketchyGANGenerator(2, ngf=1)).items()})
     for page in PAGES:
         for text in blocks(page, "python"):
             if name := re.match(r"# (\w+\.py)\n", text):

@@ -1,6 +1,6 @@
 """Spectral normalisation (Miyato et al., ICLR 2018, arXiv 1802.05957) that can take several passes at once."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -9,11 +9,21 @@ from torch import Tensor, nn
 _EPS = 1e-12
 
 
-class _SpectralNorm(nn.Module):
-    """What both layers share: ``weight_orig`` and the vectors of the power iteration, named as torch names them.
+Update = Literal["forward", "manual"]
 
-    One iteration per pass in training mode, none in evaluation, in the order of ``torch.nn.utils.spectral_norm`` (that
-    of ``torch.nn.utils.parametrizations`` differs, and so do its results).
+
+class _SpectralNorm(nn.Module):
+    """What the layers share: ``weight_orig`` and the vectors of the power iteration, named as torch names them.
+
+    By default one iteration per pass in training mode, none in evaluation, in the order of
+    ``torch.nn.utils.spectral_norm`` (that of ``torch.nn.utils.parametrizations`` differs, and so do its results).
+
+    Args:
+        iterations: of the power method, per pass.
+        differentiable: let gradients flow through the iterations too, as TensorFlow implementations often do.
+        update: "forward" stores the vectors of every training pass. "manual" starts every pass, in evaluation too, from
+            the stored vector and leaves it as it is, until `advance` is called; so all passes between two calls have
+            one weight, and ``weight_v`` is not kept.
     """
 
     weight_orig: nn.Parameter
@@ -21,13 +31,31 @@ class _SpectralNorm(nn.Module):
     weight_v: Tensor
     bias: Any
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        iterations: int = 1,
+        differentiable: bool = False,
+        update: Update = "forward",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        if update not in ("forward", "manual"):
+            raise ValueError(f'update must be "forward" or "manual", got {update!r}')
+        self.iterations = iterations
+        self.differentiable = differentiable
+        self.update = update
         weight = self._parameters.pop("weight")
         assert weight is not None
         self.weight_orig = weight
-        for name, size in (("weight_u", len(weight)), ("weight_v", weight[0].numel())):
-            self.register_buffer(name, F.normalize(torch.randn(size), dim=0, eps=_EPS))
+        matrix = self._matrix()
+        self.register_buffer("weight_u", F.normalize(torch.randn(len(matrix)), dim=0, eps=_EPS))
+        if update == "forward":
+            self.register_buffer("weight_v", F.normalize(torch.randn(matrix[0].numel()), dim=0, eps=_EPS))
+
+    def _matrix(self) -> Tensor:
+        """The weight as a matrix, one row per output."""
+        return self.weight_orig.flatten(1)
 
     def forward(self, input: Tensor, passes: int = 1) -> Tensor:
         sigmas = self._sigmas(passes)
@@ -43,20 +71,37 @@ class _SpectralNorm(nn.Module):
     def normalised_weight(self) -> Tensor:
         """The weight divided by its largest singular value as last estimated."""
         with torch.autocast(self.weight_orig.device.type, enabled=False):
+            if self.update == "manual":
+                return self.weight_orig / self._sigmas(1)
             u, v = self.weight_u.clone(), self.weight_v.clone()  # later passes overwrite what the graph keeps
-            return self.weight_orig / torch.dot(u, torch.mv(self.weight_orig.flatten(1), v))
+            return self.weight_orig / torch.dot(u, torch.mv(self._matrix(), v))
+
+    @torch.no_grad()
+    def advance(self) -> None:
+        """Store the vector that the passes since the last call arrived at; for ``update="manual"``."""
+        self.weight_u.copy_(self._iterated(self._matrix(), self.weight_u)[0])
+
+    def _iterated(self, matrix: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Both vectors after this layer's number of iterations."""
+        with torch.set_grad_enabled(self.differentiable and torch.is_grad_enabled()):
+            for _ in range(self.iterations):
+                v = F.normalize(torch.mv(matrix.t(), u), dim=0, eps=_EPS)
+                u = F.normalize(torch.mv(matrix, v), dim=0, eps=_EPS)
+        return u, v
 
     def _sigmas(self, passes: int) -> Tensor:
         """Largest singular value as estimated in each of several passes, one after the other: ``(passes,)``."""
-        matrix = self.weight_orig.flatten(1)
+        matrix = self._matrix()
         with torch.autocast(matrix.device.type, enabled=False):
-            u, v = self.weight_u.clone(), self.weight_v.clone()  # later passes overwrite what the graph keeps
+            u = self.weight_u.clone()  # later passes overwrite what the graph keeps
+            if self.update == "manual":
+                u, v = self._iterated(matrix, u)
+                return torch.dot(u, torch.mv(matrix, v)).expand(passes)
+            v = self.weight_v.clone()
             sigmas = []
             for _ in range(passes):
                 if self.training:
-                    with torch.no_grad():
-                        v = F.normalize(torch.mv(matrix.t(), u), dim=0, eps=_EPS)
-                        u = F.normalize(torch.mv(matrix, v), dim=0, eps=_EPS)
+                    u, v = self._iterated(matrix, u)
                 sigmas.append(torch.dot(u, torch.mv(matrix, v)))
             if self.training:
                 with torch.no_grad():
@@ -76,7 +121,9 @@ class _SpectralNorm(nn.Module):
 class SpectralNormConv2d(_SpectralNorm, nn.Conv2d):
     """Convolution whose weight is divided by its largest singular value.
 
-    Takes the arguments of ``torch.nn.Conv2d``.
+    Takes the arguments of ``torch.nn.Conv2d``, and by name ``iterations=1``, ``differentiable=False`` and
+    ``update="forward"``. With ``update="manual"`` all passes between two calls of ``advance()`` have one weight, which
+    starts from the stored vector.
 
     Shapes: ``(N, in_channels, H, W)`` → ``(N, out_channels, H', W')``. With ``passes`` above 1 the batch is that many
     passes in a row, each with its own step of the power iteration, computed together.
@@ -101,3 +148,20 @@ class SpectralNormLinear(_SpectralNorm, nn.Linear):
 
     def _layer(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return F.linear(input, weight, bias)
+
+
+class SpectralNormEmbedding(_SpectralNorm, nn.Embedding):
+    """Embedding whose table is divided by its largest singular value; see `SpectralNormConv2d`.
+
+    Takes the arguments of ``torch.nn.Embedding``. ``weight_u`` is as long as a row.
+
+    Shapes: int64 ``(N,)`` → ``(N, embedding_dim)``.
+    """
+
+    def _matrix(self) -> Tensor:
+        return self.weight_orig.t()
+
+    def _layer(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.embedding(input, weight)
+
+    bias = None

@@ -7,6 +7,7 @@ from torch import Tensor
 from torchmetrics import MeanAbsoluteError, Metric
 
 PairScore = Literal["l1", "psnr", "ssim", "lpips"]
+DiversityScore = Literal["diversity", "diversity_lpips"]
 _COMPARED = (("", "fake_B", "real_B"), ("rec_a_", "rec_A", "real_A"), ("rec_b_", "rec_B", "real_B"))
 
 
@@ -25,7 +26,7 @@ def comparisons(
     """
     for prefix, made, true in _COMPARED:
         if made in pictures and true in pictures:
-            pair = [(pictures[name].float() / 2 + 0.5).clamp(0, 1) for name in (made, true)]
+            pair = [_scaled(pictures[name]) for name in (made, true)]
             if prefix:
                 yield f"{prefix}l1", pair[0], pair[1]
             elif paired:
@@ -36,8 +37,14 @@ def comparisons(
                         yield score, pair[0], pair[1]
 
 
+def diversity(first: Tensor, second: Tensor, score: DiversityScore) -> tuple[Tensor, Tensor]:
+    """Two translations of the same pictures, in [-1, 1], as the score compares them."""
+    pair = _scaled(first), _scaled(second)
+    return pair if score == "diversity" else (_rgb(pair[0]), _rgb(pair[1]))
+
+
 def metric_of(score: str) -> Metric:
-    """The torchmetrics class of a score by its name, "l1", "psnr", "ssim" or "rec_a_l1"; LPIPS needs a network."""
+    """The torchmetrics class of a score by its name, "l1", "psnr", "ssim", "rec_a_l1", …; LPIPS needs a network."""
     # Imported where used: torchmetrics' image package is slow to import.
     from torchmetrics.image import PeakSignalNoiseRatio, StructuralSimilarityIndexMeasure
 
@@ -46,6 +53,10 @@ def metric_of(score: str) -> Metric:
     if score == "ssim":
         return StructuralSimilarityIndexMeasure(data_range=1.0)
     return MeanAbsoluteError()
+
+
+def _scaled(pictures: Tensor) -> Tensor:
+    return (pictures.float() / 2 + 0.5).clamp(0, 1)
 
 
 def _rgb(pictures: Tensor) -> Tensor:

@@ -1,5 +1,8 @@
 """Scores of pictures, during validation and test."""
 
+import copy
+import functools
+import inspect
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
@@ -7,14 +10,14 @@ from typing import Any, Literal, get_args
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import Metric
 
-from sketchgan.callbacks.comparisons import PairScore, comparisons, metric_of
+from sketchgan.callbacks.comparisons import DiversityScore, PairScore, comparisons, diversity, metric_of
 from sketchgan.callbacks.score_file import write_down
 from sketchgan.data.transforms import to_uint8
-from sketchgan.metrics import DistributionScores, FeatureNet, feature_net, lpips
+from sketchgan.metrics import ClassAccuracy, DistributionScores, FeatureNet, feature_net, lpips
 
-Score = Literal["l1", "psnr", "ssim", "lpips", "fid", "kid", "is", "accuracy"]
+Score = Literal["l1", "psnr", "ssim", "lpips", "fid", "kid", "is", "accuracy", "diversity", "diversity_lpips"]
 _OF_SETS = ("fid", "kid", "is")
 
 
@@ -25,9 +28,11 @@ class ImageMetrics(Callback):
     Where a module goes there and back, the end is compared with the start: ``val/rec_a_l1``, ``val/rec_b_l1``. All
     translations to B are compared with all of B: ``val/fid`` (Heusel et al., 2017, arXiv 1706.08500), ``val/kid``
     (Bińkowski et al., 2018, arXiv 1801.01401; subsets of at most 1000, or blocks, with their spread in
-    ``val/kid_std``: see `sketchgan.metrics.DistributionScores`), ``val/is`` (Salimans et al., 2016, arXiv 1606.03498),
-    and for modules with both ways, translations to A with all of A: ``val/fid_a``, ….
-    ``val/accuracy`` is the share of translations in which a classifier finds the class of the picture they came from.
+    ``val/kid_std``: see `sketchgan.metrics.DistributionScores`), ``val/is`` (Salimans et al., 2016, arXiv 1606.03498;
+    ten splits, with their spread in ``val/is_std``), and for modules with both ways, translations to A with all of A:
+    ``val/fid_a``, …. ``val/accuracy`` is the share of translations in which a classifier finds the class of the picture
+    they came from. Where a module draws noise, two translations of the same picture are compared: ``val/diversity``,
+    the mean absolute difference in [0, 1], and ``val/diversity_lpips``; 0 means that the noise has no effect.
 
     L1, PSNR (decibels, the mean over pictures), SSIM and LPIPS are taken of pictures clamped and scaled to [0, 1], the
     others of the 8-bit pictures that would be saved. Scores are computed in float32 and equal on all processes; the
@@ -37,8 +42,8 @@ class ImageMetrics(Callback):
     logs. To keep the best epoch, let ``ModelCheckpoint`` monitor one of the names.
 
     Args:
-        scores: some of "l1", "psnr", "ssim", "lpips", "fid", "kid", "is", "accuracy"; those that need pairs are left
-            out where there are none.
+        scores: some of "l1", "psnr", "ssim", "lpips", "fid", "kid", "is", "accuracy", "diversity",
+            "diversity_lpips"; those that need pairs are left out where there are none.
         features: what FID, KID and IS look through: "inception", "openmoji" or a module; see
             `sketchgan.metrics.feature_net`.
         weights: of Inception, a local file; downloaded by default.
@@ -48,9 +53,14 @@ class ImageMetrics(Callback):
         kid_block_size: KID over blocks of at most so many pictures in the order of the files, as U-GAT-IT's authors
             compute it with 10 (they resize to Inception's 299 pixels with Pillow's bilinear filter, and print 100 times
             the value); by default over random subsets.
+        is_shuffled: shuffle the pictures, always alike, before they are split for the Inception score. False splits
+            them in the order of the files as its authors' code does: not for files that are sorted by class.
+        per_class: write accuracy and Inception score of each class to ``scores.jsonl`` too, as ``classes`` beside the
+            score; the Inception score of those with twenty pictures or more.
 
     Raises:
-        ValueError: for unknown scores, blocks of less than two, and for an accuracy without classifier or labels.
+        ValueError: for unknown scores, blocks of less than two, an accuracy without classifier or labels, scores of
+            classes without accuracy or Inception score, and a diversity of modules without noise.
         FileNotFoundError: before training, if weights are neither there nor to be had.
     """
 
@@ -63,6 +73,8 @@ class ImageMetrics(Callback):
         lpips_net: Literal["alex", "vgg", "squeeze"] = "alex",
         lpips_weights: str | None = None,
         kid_block_size: int | None = None,
+        is_shuffled: bool = True,
+        per_class: bool = False,
     ) -> None:
         scores = (scores,) if isinstance(scores, str) else scores
         if unknown := set(scores) - set(get_args(Score)):
@@ -71,6 +83,8 @@ class ImageMetrics(Callback):
             raise ValueError("scores has accuracy: say by which classifier, 'openmoji' or a module")
         if kid_block_size is not None and kid_block_size < 2:
             raise ValueError(f"kid_block_size must be at least 2, got {kid_block_size}")
+        if per_class and not {"accuracy", "is"} & set(scores):
+            raise ValueError(f"per_class is for the scores accuracy and is, got {', '.join(scores)}")
         self.scores = tuple(scores)
         self.features = features
         self.weights = weights
@@ -78,8 +92,11 @@ class ImageMetrics(Callback):
         self.lpips_net = lpips_net
         self.lpips_weights = lpips_weights
         self.kid_block_size = kid_block_size
+        self.is_shuffled = is_shuffled
+        self.per_class = per_class
         self._nets: dict[str, FeatureNet] = {}
-        self._lpips: Any = None
+        self._lpips: dict[str, Any] = {}  # by score
+        self._classes: Sequence[str] = ()
         self._begin()
 
     def _begin(self) -> None:
@@ -88,8 +105,8 @@ class ImageMetrics(Callback):
         self._known: set[str] = set()  # those whose real pictures have been looked at
         # Pictures of this pass: ("score", "val/l1"), ("set", "val/B"), and by size ("size B", "64x64").
         self._seen: Counter[tuple[str, str]] = Counter()
-        if self._lpips is not None:
-            self._lpips.reset()
+        for metric in self._lpips.values():
+            metric.reset()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._begin()
@@ -97,13 +114,26 @@ class ImageMetrics(Callback):
             return
         if "accuracy" in self.scores and getattr(getattr(trainer, "datamodule", None), "labelled", True) is False:
             raise ValueError("an accuracy needs class labels; use data with labels=True, or leave it out of the scores")
+        if set(get_args(DiversityScore)) & set(self.scores) and not _takes_seed(pl_module.translate):
+            raise ValueError(
+                f"diversity compares two noises, but {type(pl_module).__name__} translates without; leave it out of "
+                "the scores"
+            )
+        if self.per_class:
+            self._classes = _class_names(getattr(trainer, "datamodule", None))
+        with torch.random.fork_rng(devices=[]):  # training draws the same numbers with and without scores
+            self._load()
+
+    def _load(self) -> None:
         if set(_OF_SETS) & set(self.scores) and "features" not in self._nets:
             self._nets["features"] = feature_net(self.features, self.weights)
         if "accuracy" in self.scores and "classifier" not in self._nets:
             shared = "features" in self._nets and self.classifier == self.features
             self._nets["classifier"] = self._nets["features"] if shared else feature_net(self.classifier or "")
-        if "lpips" in self.scores and self._lpips is None:
-            self._lpips = lpips(self.lpips_net, self.lpips_weights)
+        for score in ("lpips", "diversity_lpips"):
+            if score in self.scores and score not in self._lpips:
+                other = next(iter(self._lpips.values()), None)
+                self._lpips[score] = copy.deepcopy(other) if other else lpips(self.lpips_net, self.lpips_weights)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         for net in set(self._nets.values()):
@@ -133,8 +163,23 @@ class ImageMetrics(Callback):
                 self._seen[f"size {target}", f"{made.shape[-1]}x{made.shape[-2]}"] += len(made)
                 if self._nets:
                     self._look(stage, target, outputs, batch.get(f"{origin}_label"), pl_module.device)
+        self._compare_noises(stage, trainer, pl_module, outputs, batch)
 
     on_test_batch_end = on_validation_batch_end
+
+    def _compare_noises(
+        self, stage: str, trainer: Trainer, module: Any, pictures: dict[str, Tensor], batch: Any
+    ) -> None:
+        """Translate once more with another noise, where a score wants it."""
+        wanted: Any = [score for score in self.scores if score in get_args(DiversityScore)]
+        if not wanted:
+            return
+        with trainer.precision_plugin.forward_context():  # as the first ones were made
+            again = module._at_any_size(functools.partial(module.translate, seed=1), batch)
+        for score in wanted:
+            self._seen["score", f"{stage}/{score}"] += len(again["fake_B"])
+            pair = diversity(pictures["fake_B"], again["fake_B"], score)
+            self._metric(f"{stage}/{score}", module.device).update(*pair)
 
     def _look(
         self, stage: str, target: str, pictures: dict[str, Tensor], labels: Tensor | None, device: torch.device
@@ -145,7 +190,7 @@ class ImageMetrics(Callback):
         if net := self._nets.get("features"):
             self._seen["set", f"{stage}/{target}"] += len(made)
             scores = self._set(f"{stage}/{target}", device)
-            scores.update(seen[net][0], seen[net][1], real=False)
+            scores.update(seen[net][0], seen[net][1], real=False, labels=labels)
             if real is not None and f"{stage}/{target}" not in self._known:
                 features, logits = net(to_uint8(real))
                 scores.update(features, logits, real=True)
@@ -154,25 +199,26 @@ class ImageMetrics(Callback):
                 raise ValueError(
                     "an accuracy needs class labels in the batch; use data with labels=True, or leave it out"
                 )
-            found = seen[net][1].argmax(1) == labels
             name = f"{stage}/accuracy{_suffix(target)}"
             self._seen["score", name] += len(made)
-            self._metric(name, device).update(found.float())
+            self._metric(name, device).update(seen[net][1].argmax(1), labels)
 
     def _set(self, name: str, device: torch.device) -> DistributionScores:
         if name not in self._sets:
             scores: Any = [score for score in self.scores if score in _OF_SETS]
             widths = self._nets["features"].widths
-            self._sets[name] = DistributionScores(widths, scores, device, self.kid_block_size)
+            self._sets[name] = DistributionScores(widths, scores, device, self.kid_block_size, self.is_shuffled)
         return self._sets[name]
 
     def _metric(self, name: str, device: torch.device) -> Metric:
         if name not in self._metrics:
             score = name.rpartition("/")[2]
-            if score == "lpips":
-                metric: Metric = self._lpips
+            if score in self._lpips:
+                metric: Metric = self._lpips[score]
+            elif score.startswith("accuracy"):
+                metric = ClassAccuracy(self._nets["classifier"].widths[1])
             else:
-                metric = MeanMetric() if score.startswith("accuracy") else metric_of(score)
+                metric = metric_of(score)
             self._metrics[name] = metric.to(device)
         return self._metrics[name]
 
@@ -194,18 +240,32 @@ class ImageMetrics(Callback):
                 parts, real = scores.protocol(), scores.counts()[1]
                 for score, value in scores.compute().items():
                     full = f"{stage}/{score}{_suffix(name[-1])}"
-                    counts = {"made": count} if score == "is" else {"made": count, "real": real}
-                    parted = parts[score.removesuffix("_std")]
-                    lines.append({"score": full, "value": value, **self._protocol(full, seen), **parted, **counts})
+                    plain = score.removesuffix("_std")
+                    about = {"made": count} if plain == "is" else {"made": count, "real": real}
+                    if self.per_class and score == "is":
+                        about |= self._table(scores.inception_scores_of_classes())
+                    lines.append({"score": full, "value": value, **self._protocol(full, seen), **parts[plain], **about})
                 scores.reset()
                 if real:
                     self._known.add(name)
             elif kind == "score":
                 metric = self._metric(name, pl_module.device)
-                lines.append({"score": name, "value": metric.compute(), **self._protocol(name, seen), "made": count})
+                value, about = metric.compute(), {"made": count}
+                if isinstance(metric, ClassAccuracy):
+                    if self.per_class:
+                        pairs = zip(value["class_accuracy"].tolist(), value["counts"].tolist(), strict=True)
+                        about |= self._table({label: pair for label, pair in enumerate(pairs) if pair[1]})
+                    value = value["accuracy"]
+                lines.append({"score": name, "value": value, **self._protocol(name, seen), **about})
                 metric.reset()
         self._seen.clear()
         write_down(lines, trainer, pl_module)
+
+    def _table(self, values: dict[int, tuple[float, int]]) -> dict[str, Any]:
+        """Values and numbers of pictures by the names of the classes, or their numbers where they have no names."""
+        names = dict(enumerate(self._classes))
+        table = {names.get(label, str(label)): {"value": v, "made": n} for label, (v, n) in values.items()}
+        return {"classes": table}
 
     def _seen_by_all(self, trainer: Trainer) -> dict[tuple[str, str], int]:
         """Counts of all processes: one may have had no picture of a kind, but must take part in every sum."""
@@ -224,7 +284,18 @@ class ImageMetrics(Callback):
         if score in (*_OF_SETS, "accuracy"):
             net = self._nets["features" if score in _OF_SETS else "classifier"]
             return {"net": net.protocol, "pictures": f"8 bits, {size}"}
-        return ({"net": f"LPIPS {self.lpips_net}"} if score == "lpips" else {}) | {"pictures": size}
+        return ({"net": f"LPIPS {self.lpips_net}"} if score in self._lpips else {}) | {"pictures": size}
+
+
+def _takes_seed(translate: Any) -> bool:
+    return "seed" in inspect.signature(translate).parameters
+
+
+def _class_names(data: Any) -> Sequence[str]:
+    """Names of the labels, where a data module has them or will write them to checkpoints."""
+    if data is None or not getattr(data, "labelled", False):
+        return ()
+    return getattr(data, "classes", None) or data.state_dict().get("classes") or ()
 
 
 def _suffix(target: str) -> str:

@@ -14,7 +14,8 @@ def write_down(scores: Sequence[dict[str, Any]], trainer: Trainer, module: Light
     """Log scores, print those that a network took part in, and append all to ``scores.jsonl`` in the log folder.
 
     Args:
-        scores: dicts with ``score`` (its name), ``value`` and what must be said beside it, the same on all processes.
+        scores: dicts with ``score`` (its name), ``value`` and what must be said beside it, the same on all processes;
+            ``classes``, the values class by class, go to the file alone.
         trainer: of the run.
         module: that logs.
     """
@@ -25,7 +26,7 @@ def write_down(scores: Sequence[dict[str, Any]], trainer: Trainer, module: Light
         about = {key: value for key, value in line.items() if key not in ("score", "value")}
         value = float(line["value"])
         if "net" in line:
-            said = ", ".join(f"{key} {what}" for key, what in about.items())
+            said = ", ".join(f"{key} {what}" for key, what in about.items() if key != "classes")
             rank_zero_info(f"{line['score']} {value:.4g} ({said})")
         # The PSNR of a perfect picture is infinite, which JSON cannot say.
         finite = value if math.isfinite(value) else str(value)

@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
 
 from sketchgan.convert.official import recognise, to_official_names
-from sketchgan.convert.reading import OfficialWeights, ends, letters_of, place, read_official, refuse_tensorflow
+from sketchgan.convert.reading import OfficialWeights, ends, is_tensorflow, letters_of, place, read_official
+from sketchgan.convert.sketchygan import SKETCHYGAN, networks_of
 from sketchgan.convert.systems import NETWORKS, System, official_network, system_of
+from sketchgan.convert.ugatit_tensorflow import ugatit_network
 from sketchgan.modules import GANModule, load
 from sketchgan.modules.building import class_path
 from sketchgan.modules.checkpoint import read, record_of, settings_of
@@ -50,7 +53,28 @@ def to_official(network: nn.Module) -> dict[str, Tensor]:
     Raises:
         ValueError: if the official code has no such network.
     """
-    return to_official_names(network, official_network(network).keys(network))
+    return _official_state(network)
+
+
+def from_tensorflow(variables: Mapping[str, Any], scope: str) -> nn.Module:
+    """Build a network of U-GAT-IT or SketchyGAN from variables of the TensorFlow code.
+
+    Args:
+        variables: arrays by name, such as `read_tensorflow` reads from a checkpoint; those of other scopes, and the
+            optimizer's, are left aside.
+        scope: of SketchyGAN "generator" or "discriminator"; of U-GAT-IT "generator_B" (A to B), "generator_A" (B to
+            A), or of a discriminator "discriminator_A/global", "discriminator_A/local" and the same of B.
+
+    Returns:
+        The network; of U-GAT-IT with ``variant="tensorflow"``, as the code has been since 2019-08-20. Until 2019-08-14
+        its generators kept rho itself at most at 0.9, in place of the smoothing.
+
+    Raises:
+        ValueError: if the scope has no variables, or not those of the network.
+    """
+    if scope in SKETCHYGAN and scope in (networks := networks_of(variables)[0]):
+        return from_official(networks[scope])
+    return ugatit_network(variables, scope)
 
 
 def convert(
@@ -65,16 +89,18 @@ def convert(
 
     Args:
         src: official ``.pth`` file, a folder of them (``latest_net_G.pth``, …), a ``.pt`` file with all networks of
-            U-GAT-IT or photo2cartoon, or a file of ours.
+            U-GAT-IT or photo2cartoon, a TensorFlow checkpoint of SketchyGAN (``model.ckpt-300000``, or the folder that
+            it is in) or an ``.npz`` of its variables, or a file of ours.
         dst: ``NAME.safetensors`` for weights with settings, which `sketchgan.load` and ``sketchgan translate`` take;
             ``NAME.ckpt`` for a checkpoint to train on from, which needs all networks; for official weights a
-            ``NAME.pth``, or a folder, and of U-GAT-IT and photo2cartoon ``NAME.pt``.
-        module: whose networks official weights are: "Pix2Pix", "CycleGAN", "UGATIT" or "Photo2Cartoon". By default
-            that of the generators, as far as it has its own; else that of the file's name (``…_net_G_A.pth`` is
-            CycleGAN's), Pix2Pix for a U-Net or batch norm, and CycleGAN for other generators.
-        epoch: which files of a folder are read or written.
+            ``NAME.pth``, or a folder, of U-GAT-IT and photo2cartoon ``NAME.pt``, and of SketchyGAN ``NAME.npz``.
+        module: whose networks official weights are: "Pix2Pix", "CycleGAN", "UGATIT", "Photo2Cartoon" or "SketchyGAN".
+            By default that of the generators, as far as it has its own; else that of the file's name
+            (``…_net_G_A.pth`` is CycleGAN's), Pix2Pix for a U-Net or batch norm, and CycleGAN for other generators.
+        epoch: which files of a folder are read or written; of SketchyGAN the number of a checkpoint, by default that
+            which the folder's file ``checkpoint`` names.
         image_size: side that the official test script resizes pictures to, which weights do not tell unless they are
-            of a full U-GAT-IT or photo2cartoon generator; 256 by default.
+            of SketchyGAN or of a full U-GAT-IT or photo2cartoon generator; 256 by default.
         **settings: of the generators, see `from_official`.
 
     Returns:
@@ -92,13 +118,12 @@ def convert(
         raise ValueError(f"image_size must be positive, got {image_size}")
     if not 0 <= settings.get("dropout", 0.5) < 1:
         raise ValueError(f"dropout must be at least 0 and below 1, got {settings['dropout']}")
-    if dst.suffix not in (SUFFIX, ".ckpt", ".pth", ".pt", "") and not dst.is_dir():
+    if dst.suffix not in (SUFFIX, ".ckpt", ".pth", ".pt", ".npz", "") and not dst.is_dir():
         raise ValueError(
             f"{dst} must be NAME{SUFFIX}, NAME.ckpt, NAME.pth or a folder, or for official files that hold all "
-            "networks NAME.pt"
+            "networks NAME.pt, and of SketchyGAN NAME.npz"
         )
-    refuse_tensorflow(src)
-    checkpoint = {} if src.is_dir() else read(src)
+    checkpoint = {} if src.is_dir() or is_tensorflow(src) else read(src)
     if isinstance(checkpoint, dict) and "sketchgan" in checkpoint:
         if module or settings:
             given = ", ".join([*(["module"] if module else []), *settings])
@@ -123,25 +148,28 @@ def _to_ours(
     for name, one in named.items():
         state |= {f"{name}.{key}": value for key, value in one.network.state_dict().items()}
         hyper_parameters[name] = {"class_path": class_path(type(one.network)), "init_args": one.settings}
-    if "discriminator" in named:
-        hyper_parameters["conditional"] = named["discriminator"].channels == (sum(channels),)
     shared = _shared(system, named, image_size)
-    hyper_parameters |= shared
+    all_settings = {name: one.settings for name, one in named.items()}
+    arguments = system.arguments(all_settings)
+    hyper_parameters |= shared | arguments
     side = shared.get("image_size", image_size or 256)
     preprocess = {"mode": "resize_and_crop", "load_size": side, "crop_size": side, "flip": False}
     preprocess["resample"] = system.resample
     data = {"preprocess": preprocess, "channels_a": channels[0], "channels_b": channels[1], "value_range": None}
+    data |= system.data(all_settings)
     _write(system.module, state, hyper_parameters, data, dst)
-    return [f"{system.name}:", *(f"  {name}: {one}" for name, one in named.items())]
+    said = [f"  {name}: {one}" for name, one in named.items()]
+    return [f"{system.name}:", *said, *(f"  {name}={value!r}" for name, value in arguments.items())]
 
 
 def _shared(system: System, named: Mapping[str, OfficialWeights], image_size: int | None) -> dict[str, Any]:
-    """What generators say of their module, on which they must agree, with each other and with what is given."""
+    """What networks say of their module, on which they must agree, with each other and with what is given."""
     told: dict[str, Any] = {}
     for name, one in named.items():
-        for key in system.shared if name.startswith("generator") else ():
+        for key in system.shared:
             if key in one.settings and told.setdefault(key, one.settings[key]) != one.settings[key]:
-                raise ValueError(f"{one.source} has {key}={one.settings[key]!r}, another generator {told[key]!r}")
+                other = "another generator" if name.startswith("generator") else "the generator"
+                raise ValueError(f"{one.source} has {key}={one.settings[key]!r}, {other} {told[key]!r}")
     if image_size is not None and told.get("image_size", image_size) != image_size:
         raise ValueError(
             f"image_size can be seen in the weights: it is {told['image_size']}, and cannot be {image_size}"
@@ -212,23 +240,30 @@ def _from_ours(src: Path, checkpoint: dict[str, Any], dst: Path, epoch: str) -> 
     contents: dict[Path, Any] = {dst: states} if system.joint else {targets[key]: states[key] for key in targets}
     for path, content in contents.items():
         with replacing(path) as unfinished:
-            torch.save(content, unfinished)
+            if system.joint == ".npz":
+                arrays: Any = {k: v.float().numpy() for state in content.values() for k, v in state.items()}
+                np.savez(unfinished, **arrays)
+            else:
+                torch.save(content, unfinished)
     return [f"  {path}: {system.names[key]}, {len(states[key])} entries" for key, path in targets.items()]
 
 
-def _official_state(network: nn.Module, system: System) -> OrderedDict[str, Tensor]:
-    return OrderedDict(to_official_names(network, official_network(network, system).keys(network)))
+def _official_state(network: nn.Module, system: System | None = None) -> OrderedDict[str, Tensor]:
+    official = official_network(network, system)
+    return OrderedDict(official.to_official(to_official_names(network, official.keys(network))))
 
 
 def _joint_file(system: System, dst: Path) -> Path:
-    if dst.suffix != ".pt":
-        raise ValueError(f"the code of {system.name} keeps all networks in one file: write NAME.pt, not {dst}")
+    if dst.suffix != system.joint:
+        raise ValueError(
+            f"the code of {system.name} keeps all networks in one file: write NAME{system.joint}, not {dst}"
+        )
     return dst
 
 
 def _files(system: System, present: list[str], dst: Path, epoch: str) -> dict[str, Path]:
     """A file for each network that is there, or for the one that the name of the file says."""
-    if dst.suffix == ".pt":
+    if dst.suffix in (".pt", ".npz"):
         raise ValueError(
             f"the code of {system.name} keeps every network in a file of its own: write NAME.pth or a folder, not {dst}"
         )

@@ -13,9 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 KeyMap = dict[str, str]
-"""Layers by name: official → ours."""
+"""Layers by name, or single entries: official → ours."""
 
 State = Mapping[str, Tensor]
+
+_RECOMPUTED = ("running_mean", "running_var", "num_batches_tracked", "weight_v")
+"""Entries of ours that a layer can be without: some official networks do not keep them."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class OfficialNetwork:
         keys: the key map of one of our networks.
         choices: of an assumed setting that is one of a few.
         old: how weights show that they are of an earlier state of the official code, which differs, and what to say.
+        to_torch: values as the official code lays them out, as PyTorch does.
+        to_official: the reverse.
     """
 
     name: str
@@ -41,6 +46,8 @@ class OfficialNetwork:
     keys: Callable[[Any], KeyMap]
     choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     old: Callable[[State], str] = lambda state: ""
+    to_torch: Callable[[State], State] = lambda state: state
+    to_official: Callable[[State], State] = lambda state: state
 
 
 @dataclass(frozen=True)
@@ -83,10 +90,12 @@ def recognise(state: Mapping[str, Any], networks: list[OfficialNetwork], **given
     Raises:
         ValueError: if these are no weights, of no such network, or a given setting contradicts them.
     """
+    clean: State
     clean, notes = cleaned(state)
     official = next((candidate for candidate in networks if candidate.recognises(clean)), None)
     if official is None:
         raise ValueError(f"these are weights of none of {', '.join(n.name for n in networks)}: {_guess(list(clean))}")
+    clean = official.to_torch(clean)
     visible, assumed = official.visible(clean), official.assumed(clean)
     for name, value in given.items():
         if name in visible and visible[name] != value:
@@ -177,14 +186,17 @@ def _refuse_odd_tensors(state: State) -> None:
 
 
 def renamed(state: State, layers: Mapping[str, str]) -> dict[str, Tensor]:
-    """The same entries under the names that a map gives to their layers.
+    """The same entries under the names that a map gives to them or to their layers.
 
     Raises:
-        KeyError: with the first entry whose layer the map does not have.
+        KeyError: with the first entry that the map has neither by itself nor with its layer.
     """
     entries = {}
     for key, value in state.items():
         layer, _, entry = key.rpartition(".")
+        if key in layers:
+            entries[layers[key]] = value
+            continue
         if layer not in layers:
             raise KeyError(key)
         entries[f"{layers[layer]}.{entry}"] = value
@@ -223,19 +235,22 @@ def load_renamed(network: nn.Module, state: State, keys: KeyMap, name: str) -> N
     for key in weights.keys() - entries.keys():
         if not torch.allclose(weights[key].float(), network.get_buffer(key), atol=1e-6):
             raise ValueError(f"{key} is a constant of {name}, but the file holds other values")
-    network.load_state_dict({key: weights[key] for key in entries})
+    network.load_state_dict({key: weights.get(key, value) for key, value in entries.items()})
 
 
 def to_official_names(network: nn.Module, keys: KeyMap) -> dict[str, Tensor]:
-    """The network's weights, and the constants that official files hold, under official names.
+    """The network's weights, and the constants that official files hold, under official names, as PyTorch has them.
 
     Raises:
         ValueError: if a layer has no official counterpart.
     """
     official = {ours: theirs for theirs, ours in keys.items()}
     entries = {key: value.detach() for key, value in network.state_dict().items()}
-    for layer in official:
-        entries |= {f"{layer}.{name}": buffer for name, buffer in network.get_submodule(layer).named_buffers()}
+    entries |= {key: value for key, value in network.named_buffers() if key.rpartition(".")[0] in official}
+    by_entry = {key.rpartition(".")[0] for key in official.keys() & entries.keys()}
+    for key in [key for key in entries if key not in official and key.endswith(_RECOMPUTED)]:
+        if key.rpartition(".")[0] in by_entry:
+            del entries[key]
     try:
         return renamed(entries, official)
     except KeyError as error:

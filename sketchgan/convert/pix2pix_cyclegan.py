@@ -4,6 +4,7 @@ Names of layers there beside ours. The official discriminators' names cross (``n
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -19,6 +20,15 @@ CYCLEGAN = {
     "D_A": "discriminator_b",
     "D_B": "discriminator_a",
 }
+
+
+def pix2pix_arguments(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What the networks of pix2pix, by our names, say of the module's arguments."""
+    if "discriminator" not in settings:
+        return {}
+    generator = settings["generator"]
+    both = generator["in_channels"] + generator["out_channels"]
+    return {"conditional": settings["discriminator"]["in_channels"] == both}
 
 
 def unet_keys(num_downs: int) -> KeyMap:

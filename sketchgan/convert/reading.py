@@ -1,6 +1,7 @@
 """Official files: which networks are in them, and which module those belong to."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,21 @@ from torch import Tensor, nn
 
 from sketchgan.convert.official import Recognised, recognise, refuse_shared_values
 from sketchgan.convert.pix2pix_cyclegan import CYCLEGAN
+from sketchgan.convert.sketchygan import left_out, networks_of
 from sketchgan.convert.systems import NETWORKS, SYSTEMS, System
+from sketchgan.convert.tensorflow import find_bundle, read_tensorflow
 from sketchgan.modules.checkpoint import read
-from sketchgan.networks import Photo2CartoonGenerator, UGATITDiscriminator, UGATITGenerator
+from sketchgan.networks import (
+    Photo2CartoonGenerator,
+    SketchyGANDiscriminator,
+    SketchyGANGenerator,
+    UGATITDiscriminator,
+    UGATITGenerator,
+)
 
-_JOINT = {name for system in SYSTEMS.values() if system.joint for name in system.names}
+_JOINT = {name for system in SYSTEMS.values() if system.joint == ".pt" for name in system.names}
 _LETTERS = re.compile(rf"(net_(?P<letters>[A-Z](_[A-Z])?)|(^|_)(?P<name>{'|'.join(sorted(_JOINT))}))$")
-_TENSORFLOW = re.compile(r".*\.(index|meta|data-\d{5}-of-\d{5})")
+_TENSORFLOW = re.compile(r".*\.(npz|index|meta|data-\d{5}-of-\d{5})")
 
 
 @dataclass(frozen=True)
@@ -56,21 +65,11 @@ def letters_of(path: Path) -> str:
     return (found["letters"] or found["name"]) if found else ""
 
 
-def refuse_tensorflow(src: Path) -> None:
-    """Raise for a checkpoint of TensorFlow: a few files of one name, which is often given without their endings.
-
-    Raises:
-        ValueError: with what to do.
-    """
+def is_tensorflow(src: Path) -> bool:
+    """Whether a path is of a checkpoint of TensorFlow, which is often given without its files' endings, or ``.npz``."""
     if src.is_dir():
-        found = any(src.glob("*.index")) and not any(src.glob("*.pt*"))
-    else:
-        found = bool(_TENSORFLOW.fullmatch(src.name)) or src.with_name(f"{src.name}.index").is_file()
-    if found:
-        raise ValueError(
-            f"{src} is a TensorFlow checkpoint, which needs TensorFlow to be read; give its variables to "
-            "sketchgan.convert.from_tensorflow"
-        )
+        return any(src.glob("*.index")) and not any(src.glob("*.pt*"))
+    return bool(_TENSORFLOW.fullmatch(src.name)) or (not src.is_file() and find_bundle(src) is not None)
 
 
 def read_official(src: Path, epoch: str, settings: Mapping[str, Any]) -> dict[str, OfficialWeights]:
@@ -85,6 +84,8 @@ def read_official(src: Path, epoch: str, settings: Mapping[str, Any]) -> dict[st
         FileNotFoundError: if there is no such file.
         ValueError: if a file does not hold what it should.
     """
+    if is_tensorflow(src):
+        return _read_variables(src, epoch, settings)
     if src.is_dir():
         states = {letters: (str(path), read(path)) for letters, path in _official_files(src, epoch).items()}
     else:
@@ -98,6 +99,36 @@ def read_official(src: Path, epoch: str, settings: Mapping[str, Any]) -> dict[st
         name: _network(source, state, {} if name[:1] in ("D", "d") else settings)
         for name, (source, state) in states.items()
     }
+
+
+def _read_variables(src: Path, epoch: str, settings: Mapping[str, Any]) -> dict[str, OfficialWeights]:
+    """The networks of a checkpoint of TensorFlow, or of its variables in an ``.npz``."""
+    path = src / f"model.ckpt-{epoch}" if src.is_dir() and epoch != "latest" else src
+    others: Counter[str] = Counter()
+
+    def wanted(name: str) -> bool:
+        kind = left_out(name.partition(":")[0])
+        others.update([kind] if kind else [])
+        return not kind
+
+    states, unknown = networks_of(read_tensorflow(path, wanted))
+    if not states:
+        scopes = ", ".join(sorted({name.partition("/")[0] for name in unknown})[:5]) or "nothing but an optimizer's"
+        raise ValueError(
+            f"{path} holds variables of TensorFlow, but not SketchyGAN's, which are in the scopes generator and "
+            f"discriminator (there: {scopes}); of U-GAT-IT's code, give sketchgan.convert.read_tensorflow(PATH) to "
+            "sketchgan.convert.from_tensorflow"
+        )
+    if unknown:
+        raise ValueError(f"{path} holds {', '.join(unknown[:3])}, which SketchyGAN's networks do not have")
+    networks: dict[str, OfficialWeights] = {
+        name: _network(f"{path}: {name}", states[name], settings if name == "generator" else {})
+        for name in ("generator", "discriminator")
+        if name in states
+    }
+    notes = next(iter(networks.values())).found.notes
+    notes += [f"left out: {', '.join(f'{kind} ({count})' for kind, count in others.items())}"] if others else []
+    return networks
 
 
 def _joint_states(src: Path, content: Mapping[Any, Any]) -> dict[str, tuple[str, Any]]:
@@ -169,6 +200,8 @@ def _guess(networks: Mapping[str, OfficialWeights], src: Path) -> str:
         return "Photo2Cartoon"
     if classes & {UGATITGenerator, UGATITDiscriminator}:
         return "UGATIT"
+    if classes & {SketchyGANGenerator, SketchyGANDiscriminator}:
+        return "SketchyGAN"
     if networks.keys() & CYCLEGAN.keys():
         return "CycleGAN"
     settings = (networks.get("G") or next(iter(networks.values()))).settings

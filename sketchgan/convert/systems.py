@@ -1,14 +1,17 @@
 """Which modules have official code, and how it keeps their weights: one description each, and all else follows it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 
-from sketchgan.convert import pix2pix_cyclegan, ugatit
+from sketchgan.convert import pix2pix_cyclegan, sketchygan, ugatit
 from sketchgan.convert.official import OfficialNetwork
-from sketchgan.modules import UGATIT, CycleGAN, GANModule, Photo2Cartoon, Pix2Pix
+from sketchgan.modules import UGATIT, CycleGAN, GANModule, Photo2Cartoon, Pix2Pix, SketchyGAN
+
+Settings = Mapping[str, Mapping[str, Any]]
+"""Of networks, by our names."""
 
 
 @dataclass(frozen=True)
@@ -19,18 +22,22 @@ class System:
         module: our class.
         names: the networks, official → ours; a generator comes first.
         networks: those that the official code can build.
-        joint: whether one file holds all networks by name (``NAME.pt``); otherwise each has a file of its own that
-            ends in its name (``…_net_G_A.pth``).
+        joint: ending of the one file that holds all networks (".pt": by name; ".npz": TensorFlow's variables); if
+            empty, each has a file of its own that ends in its name (``…_net_G_A.pth``).
         resample: filter of the official test script, which resizes pictures to squares.
-        shared: arguments of the module that are its generators' too.
+        shared: arguments of the module that are its networks' too.
+        arguments: those of the module that follow from its networks' settings.
+        data: what else inference needs to know of the training data, from the same.
     """
 
     module: type[GANModule]
     names: Mapping[str, str]
     networks: Sequence[OfficialNetwork]
-    joint: bool = False
+    joint: Literal["", ".pt", ".npz"] = ""
     resample: Literal["bicubic", "bilinear"] = "bicubic"
     shared: tuple[str, ...] = ()
+    arguments: Callable[[Settings], dict[str, Any]] = lambda settings: {}
+    data: Callable[[Settings], dict[str, Any]] = lambda settings: {}
 
     @property
     def name(self) -> str:
@@ -38,14 +45,23 @@ class System:
 
 
 _TABLE = [  # a module stands below the one that it derives from
-    System(Pix2Pix, pix2pix_cyclegan.PIX2PIX, pix2pix_cyclegan.NETWORKS),
+    System(Pix2Pix, pix2pix_cyclegan.PIX2PIX, pix2pix_cyclegan.NETWORKS, arguments=pix2pix_cyclegan.pix2pix_arguments),
     System(CycleGAN, pix2pix_cyclegan.CYCLEGAN, pix2pix_cyclegan.NETWORKS),
-    System(UGATIT, ugatit.UGATIT, ugatit.NETWORKS, True, "bilinear", ("light", "image_size")),
-    System(Photo2Cartoon, ugatit.UGATIT, ugatit.NETWORKS, True, "bilinear", ("light", "image_size")),
+    System(UGATIT, ugatit.UGATIT, ugatit.NETWORKS, ".pt", "bilinear", ("light", "image_size")),
+    System(Photo2Cartoon, ugatit.UGATIT, ugatit.NETWORKS, ".pt", "bilinear", ("light", "image_size")),
+    System(
+        SketchyGAN,
+        sketchygan.SKETCHYGAN,
+        sketchygan.NETWORKS,
+        ".npz",
+        shared=("n_classes", "image_size"),
+        arguments=sketchygan.module_arguments,
+        data=sketchygan.data_settings,
+    ),
 ]
 
 SYSTEMS = {system.name: system for system in _TABLE}
-NETWORKS = [*pix2pix_cyclegan.NETWORKS, *ugatit.NETWORKS]
+NETWORKS = [*pix2pix_cyclegan.NETWORKS, *ugatit.NETWORKS, *sketchygan.NETWORKS]
 
 
 def system_of(module: GANModule) -> System | None:

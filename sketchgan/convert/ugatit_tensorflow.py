@@ -14,25 +14,8 @@ from sketchgan.networks import UGATITDiscriminator, UGATITGenerator
 _SLOT = re.compile(r"/(Adam|Adam_1)(:\d+)?$")  # of the optimizer
 
 
-def from_tensorflow(variables: Mapping[str, Any], scope: str) -> UGATITGenerator | UGATITDiscriminator:
-    """Build a network of U-GAT-IT from variables of the TensorFlow code.
-
-    TensorFlow reads them from its checkpoint, without the ``.index`` or ``.data-…`` of the files' names: ``reader =
-    tf.train.load_checkpoint(PATH)``, and then ``{name: reader.get_tensor(name) for name in
-    reader.get_variable_to_shape_map()}``.
-
-    Args:
-        variables: arrays by name; those of other scopes, and the optimizer's, are left aside.
-        scope: "generator_B" (A to B), "generator_A" (B to A), or of a discriminator "discriminator_A/global",
-            "discriminator_A/local" and the same of B.
-
-    Returns:
-        The network with ``variant="tensorflow"``, as the code has been since 2019-08-20. Until 2019-08-14 generators
-        kept rho itself at most at 0.9, in place of the smoothing.
-
-    Raises:
-        ValueError: if the scope has no variables, or not those of the network.
-    """
+def ugatit_network(variables: Mapping[str, Any], scope: str) -> UGATITGenerator | UGATITDiscriminator:
+    """Build a network of U-GAT-IT; see `sketchgan.convert.from_tensorflow`."""
     inside = {
         name.partition(":")[0].removeprefix(f"{scope}/"): torch.as_tensor(value)
         for name, value in variables.items()

@@ -1,6 +1,8 @@
 """Data sets as Lightning data modules, all with one batch contract (see `TranslationData`)."""
 
 from sketchgan.data.base import TranslationData
+from sketchgan.data.curriculum import SketchCurriculum
+from sketchgan.data.edge_map_folders import EdgeMapFolders
 from sketchgan.data.edge_maps import EdgeReport, make_edge_maps
 from sketchgan.data.edge_shards import read_edge_manifests
 from sketchgan.data.face_files import prepare_faces, read_landmarks
@@ -8,23 +10,39 @@ from sketchgan.data.face_networks import face_landmarks, person_masks
 from sketchgan.data.faces import align_face, portrait_input, portrait_output
 from sketchgan.data.files import PictureFiles
 from sketchgan.data.folders import PairedFolders, UnpairedFolders
-from sketchgan.data.loader import KeyedSampler, ResumableLoader, ShareSampler
+from sketchgan.data.loader import KeyedSampler, MixtureSampler, ResumableLoader, ShareSampler
+from sketchgan.data.mixture import Mixture
 from sketchgan.data.openmoji import OpenMoji
+from sketchgan.data.openmoji_sketches import OpenMojiEdges, OpenMojiSketches
 from sketchgan.data.pairs import combine_pairs
 from sketchgan.data.pictures import PictureError, read_picture
+from sketchgan.data.sketch_input import PhotoInput, SketchInput
+from sketchgan.data.sketch_sources import SketchSource
+from sketchgan.data.sketchy import SKETCHYGAN_CLASSES, SketchyDatabase
 from sketchgan.data.transforms import Augmentation, Preprocess
 
 __all__ = [
+    "SKETCHYGAN_CLASSES",
     "Augmentation",
+    "EdgeMapFolders",
     "EdgeReport",
     "KeyedSampler",
+    "Mixture",
+    "MixtureSampler",
     "OpenMoji",
+    "OpenMojiEdges",
+    "OpenMojiSketches",
     "PairedFolders",
+    "PhotoInput",
     "PictureError",
     "PictureFiles",
     "Preprocess",
     "ResumableLoader",
     "ShareSampler",
+    "SketchCurriculum",
+    "SketchInput",
+    "SketchSource",
+    "SketchyDatabase",
     "TranslationData",
     "UnpairedFolders",
     "align_face",

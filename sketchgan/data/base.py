@@ -24,7 +24,8 @@ class TranslationData(LightningDataModule):
 
     A subclass builds the data set of a split in ``dataset(split)``; training sets are indexed by ``(epoch, index)``,
     the others by ``index``. What it returns from ``state_dict`` travels in checkpoints and tells inference how to
-    prepare a picture: ``preprocess`` (settings of `Preprocess`), ``channels_a``, ``channels_b``, ``value_range``.
+    prepare a picture: ``preprocess`` (settings of `Preprocess`), ``channels_a``, ``channels_b``, ``value_range``; with
+    labels ``classes``, their names; ``sketch`` (settings of `SketchInput`) if A is made from drawings.
 
     Args:
         batch_size: pictures of each domain per batch and process.
@@ -65,7 +66,9 @@ class TranslationData(LightningDataModule):
 
     def train_dataloader(self) -> ResumableLoader:
         dataset = self.dataset("train")
-        sampler = KeyedSampler(dataset, self.seed, *self._world())
+        return self._train_loader(dataset, KeyedSampler(dataset, self.seed, *self._world()))
+
+    def _train_loader(self, dataset: Dataset, sampler: KeyedSampler) -> ResumableLoader:
         if len(sampler) < self.batch_size:
             raise ValueError(
                 f"batch_size {self.batch_size} is more than the {len(sampler)} training samples per process of "

@@ -16,7 +16,7 @@ from sketchgan.data.faces import WHITE, align_face, on_white
 from sketchgan.data.files import PictureFiles, refuse_own_inputs
 from sketchgan.data.pictures import SUFFIXES, PictureError, read_picture, with_channels
 from sketchgan.data.transforms import Picture
-from sketchgan.ops.resize import resize_area
+from sketchgan.ops import resize_area
 
 LANDMARK_SUFFIXES = frozenset({".npy", ".csv", ".txt", ".pts"})
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sketchgan.ops.resize import resize_area
+from sketchgan.ops import resize_area
 
 WHITE = 255.0
 

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch.utils.data import ConcatDataset, Dataset
 from sketchgan.data.base import Split, TranslationData
 from sketchgan.data.index import NameIndex, scan, stem_of
 from sketchgan.data.pictures import MAX_PIXELS, ValueRange, read_picture
+from sketchgan.data.sketch_input import SketchInput
 from sketchgan.data.source import PictureSet, Source, doubled_names, leave_out_bad
 from sketchgan.data.transforms import Preprocess
 
@@ -28,6 +30,12 @@ class PictureFiles(TranslationData):
         side: the domain that they belong to.
         preprocess: settings of a `Preprocess`, such as a checkpoint holds; by default the size is kept.
         channels: of the network's input.
+        label: number of the class of all pictures, for networks that take one.
+        classes: names of the classes; without ``label``, every picture's first sub-folder must be one of them.
+        sketch: settings of a `SketchInput`, such as a checkpoint holds, which then takes the place of ``preprocess``:
+            drawings of any size become what the network was trained on.
+        samples: how often each picture is to be translated; for networks that draw random numbers.
+        seed: of these numbers, together with a picture's name; each further sample has the next one.
         value_range: what 0 and 1 stand for in pictures that are not of 8 bits.
         max_pixels: larger pictures are refused as decompression bombs.
         batch_size: pictures per batch; more than one needs pictures of one size.
@@ -38,7 +46,7 @@ class PictureFiles(TranslationData):
 
     Raises:
         FileNotFoundError: if an input does not exist, or a folder holds no picture.
-        ValueError: without inputs, and if two translations would have the same name.
+        ValueError: without inputs, if two translations would have the same name, or a picture has no class.
         PictureError: if no input can be read.
     """
 
@@ -48,19 +56,30 @@ class PictureFiles(TranslationData):
         side: Literal["A", "B"] = "A",
         preprocess: dict[str, Any] | None = None,
         channels: int = 3,
+        label: int | None = None,
+        classes: Sequence[str] = (),
+        sketch: dict[str, Any] | None = None,
+        samples: int = 1,
+        seed: int = 0,
         value_range: ValueRange | None = None,
         max_pixels: int = MAX_PIXELS,
         batch_size: int = 1,
         num_workers: int = 0,
     ) -> None:
-        super().__init__(batch_size, num_workers=num_workers)
+        super().__init__(batch_size, num_workers=num_workers, seed=seed)
         if not inputs:
             raise ValueError("no inputs: give files, or folders of pictures")
+        if samples < 1:
+            raise ValueError(f"samples must be at least 1, got {samples}")
         given = [inputs] if isinstance(inputs, str | Path) else inputs
         self.inputs = list(dict.fromkeys(Path(path) for path in given))
         self.side = side
         self.preprocess = Preprocess("native", flip=False) if preprocess is None else Preprocess(**preprocess)
         self.channels = channels
+        self.label = label
+        self.classes = tuple(classes)
+        self.sketch = None if sketch is None else SketchInput(**sketch)
+        self.samples = samples
         self.read = functools.partial(read_picture, value_range=value_range, alpha=channels == 4, max_pixels=max_pixels)
         self.skipped: list[str] = []
 
@@ -82,29 +101,103 @@ class PictureFiles(TranslationData):
         """What each translation is called, without its suffix, and the file that it is made from.
 
         Raises:
-            ValueError: if two would have the same name.
+            ValueError: if two would have the same name, or a file has no class.
         """
         targets: dict[str, Path] = {}
         for source in self.sources:
             for i in range(len(source)):
-                name, path = stem_of(source.written(i)), source.folders[0] / source.name(i)
-                if name in targets:
-                    raise ValueError(f"{targets[name]} and {path} would be written under one name; rename one")
-                targets[name] = path
+                path = source.folders[0] / source.name(i)
+                self._class_of(source, i)
+                for sample in range(self.samples):
+                    name = stem_of(sample_name(source.written(i), sample, self.samples))
+                    if name in targets:
+                        raise ValueError(f"{targets[name]} and {path} would be written under one name; rename one")
+                    targets[name] = path
         return targets
+
+    def _class_of(self, source: Source, index: int) -> int | None:
+        """Number of a picture's class."""
+        if self.label is not None or not self.classes:
+            return self.label
+        name = source.name(index)
+        first, separator, _ = name.partition(os.sep)
+        if not separator or first not in self.classes:
+            raise ValueError(
+                f"{source.folders[0] / name} has no class: give a label, or put it into a sub-folder with the name of "
+                f"one: {', '.join(self.classes)}"
+            )
+        return self.classes.index(first)
 
     @functools.cached_property
     def _pictures(self) -> Dataset:
         _ = self.targets  # two of one name are refused before anything is translated
         # An unreadable file must not cost the others their translation, nor go unnoticed.
         readable, self.skipped = leave_out_bad(self.sources, self._world(), "skip")
-        sets = [PictureSet([((self.side,), source)], self.preprocess) for source in readable if len(source)]
-        return ConcatDataset(sets)
+        preprocess = self.sketch or self.preprocess
+        sets = [PictureSet([((self.side,), source)], preprocess) for source in readable if len(source)]
+        labels = [self._class_of(source, i) for source in readable for i in range(len(source))]
+        return Requests(ConcatDataset(sets), self.side, labels, self.samples, self.seed, self.sketch is not None)
 
     def dataset(self, split: Split) -> Dataset:
         if split != "test":
             raise ValueError("PictureFiles holds pictures to translate; to train use PairedFolders or UnpairedFolders")
         return self._pictures
+
+
+class Requests(Dataset):
+    """Pictures with what a translation may need besides: a class, and a seed for each of several samples.
+
+    All pictures come for the first seed, then all of them for the next one.
+
+    Args:
+        pictures: samples of one side.
+        side: "A" or "B".
+        labels: numbers of the pictures' classes, or None.
+        samples: how often each picture comes.
+        seed: of the first time.
+        of_drawings: the pictures are made from drawings; warn of empty ones.
+    """
+
+    def __init__(
+        self,
+        pictures: ConcatDataset,
+        side: str,
+        labels: Sequence[int | None],
+        samples: int = 1,
+        seed: int = 0,
+        of_drawings: bool = False,
+    ) -> None:
+        self.pictures = pictures
+        self.side = side
+        self.labels = labels
+        self.samples = samples
+        self.seed = seed
+        self.of_drawings = of_drawings
+
+    def __len__(self) -> int:
+        return self.samples * len(self.pictures)
+
+    def __getitem__(self, key: int) -> dict[str, Any]:
+        if not 0 <= key < len(self):
+            raise IndexError(f"no sample {key} of {len(self)}")
+        sample, index = divmod(key, len(self.pictures))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*have no line.*")  # without the file's name
+            item: dict[str, Any] = {**self.pictures[index], "seed": self.seed + sample}
+        if self.of_drawings and (item[self.side] == 1).all():
+            warnings.warn(
+                f"{item[f'{self.side}_path']} has no line: it is too faint, or not dark on white", stacklevel=2
+            )
+        name = f"{self.side}_name"
+        item[name] = sample_name(item[name], sample, self.samples)
+        if (label := self.labels[index]) is not None:
+            item[f"{self.side}_label"] = label
+        return item
+
+
+def sample_name(name: str, sample: int, samples: int) -> str:
+    """The name that one of several translations of a picture is written under."""
+    return name if samples == 1 else f"{stem_of(name)}_{sample + 1}.png"
 
 
 def refuse_inside(inputs: Sequence[Path], out: Path) -> None:

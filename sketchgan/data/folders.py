@@ -122,6 +122,7 @@ class Folders(TranslationData):
             "channels_a": self.channels["A"],
             "channels_b": self.channels["B"],
             "value_range": self.value_range,
+            **({"classes": list(self.classes)} if self.labelled else {}),
         }
 
     def dataset(self, split: Split) -> PictureSet:

@@ -59,6 +59,7 @@ class OpenMoji(TranslationData):
     """
 
     labelled = True
+    classes = GROUPS
 
     def __init__(
         self,
@@ -88,10 +89,11 @@ class OpenMoji(TranslationData):
 
     def state_dict(self) -> dict[str, Any]:
         preprocess = Preprocess("resize_and_crop", self.image_size, self.image_size, flip=False)
-        return {"preprocess": preprocess.settings(), "channels_a": 3, "channels_b": 3, "value_range": None}
+        channels = {"channels_a": 3, "channels_b": 3}
+        return {"preprocess": preprocess.settings(), **channels, "value_range": None, "classes": list(GROUPS)}
 
     def dataset(self, split: Split) -> Dataset:
-        entries, pictures = _read_archive(self.archive)
+        entries, pictures = read_archive(self.archive)
         chosen = [entry for entry in entries if entry["split"] == split and entry["group"] in self.groups]
         return OpenMojiSplit(
             chosen,
@@ -106,7 +108,7 @@ class OpenMoji(TranslationData):
 
 
 @functools.lru_cache(maxsize=2)
-def _read_archive(path: str | None) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+def read_archive(path: str | None) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
     """Index and encoded pictures; a few megabytes, which forked workers share."""
     source = Path(path) if path else files("sketchgan.data") / "openmoji64.zip"
     if not source.is_file():
@@ -159,8 +161,8 @@ class OpenMojiSplit(Dataset):
         triptych_a = self._triptych(a)
         triptych_b = triptych_a if b is a else self._triptych(b)
         sides = {
-            "A": (_panel(triptych_a, 0), draw_a, a),
-            "B": (_panel(triptych_b, 1 if self.paired else 2), draw_b, b),
+            "A": (panel(triptych_a, 0), draw_a, a),
+            "B": (panel(triptych_b, 1 if self.paired else 2), draw_b, b),
         }
         if self.swap:
             sides = {"A": sides["B"], "B": sides["A"]}
@@ -175,7 +177,7 @@ class OpenMojiSplit(Dataset):
         return Image.open(io.BytesIO(self.pictures[entry["code"]])).convert("RGB")
 
 
-def _panel(triptych: Image.Image, number: int) -> Image.Image:
+def panel(triptych: Image.Image, number: int) -> Image.Image:
     """Line art (0), colour (1) or Noto (2)."""
     side = triptych.height
     return triptych.crop((number * side, 0, (number + 1) * side, side))

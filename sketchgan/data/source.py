@@ -16,6 +16,7 @@ from torchvision.transforms.v2 import functional as F
 
 from sketchgan.data.index import NameIndex, stem_of
 from sketchgan.data.pictures import PictureError, with_channels
+from sketchgan.data.sketch_input import SketchInput
 from sketchgan.data.transforms import Picture, Preprocess, size_of
 
 OnBadImage = Literal["raise", "skip"]
@@ -185,12 +186,14 @@ class PictureSet(Dataset):
 
     Args:
         sources: each with the names of the sides that it gives: ``("A", "B")`` for pairs, ``("A",)`` for a domain.
-        preprocess: how pictures become tensors; in training with one draw per source.
+        preprocess: how pictures become tensors; in training with one draw per source. (`SketchInput` draws nothing.)
         training: samples are indexed by (epoch, index), partners and augmentation drawn; otherwise nothing is.
         seed: of these draws.
     """
 
-    def __init__(self, sources: list[SidesOf], preprocess: Preprocess, training: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self, sources: list[SidesOf], preprocess: Preprocess | SketchInput, training: bool = False, seed: int = 0
+    ) -> None:
         self.sources = sources
         self.preprocess = preprocess
         self.training = training

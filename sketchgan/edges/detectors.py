@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sketchgan.networks.hed import pretrained_hed
-from sketchgan.networks.pretrained import weights_of
+from sketchgan.networks.pretrained import load_weights, weights_of
 
 Detector = Callable[[Tensor], Tensor]
 """Photos ``(N, 3, H, W)``, RGB in [0, 1], to edge strength ``(N, H, W)`` in [0, 1]."""
@@ -70,10 +70,8 @@ class _DexiNed(nn.Module):
         super().__init__()
         with torch.device("meta"):  # without initialising what is overwritten
             self.network = _kornia("dexined")(pretrained=False)
-        try:
-            self.network.load_state_dict(weights_of(weights, DEXINED), assign=True)
-        except (RuntimeError, TypeError) as error:
-            raise ValueError(f"{weights or DEXINED} does not hold DexiNed's weights: {error}") from error
+        self.network.to_empty(device="cpu")
+        load_weights(self.network, weights_of(weights, DEXINED), weights or DEXINED)
         # Blue, green, red, as in the code of its authors.
         self.register_buffer("means", torch.tensor([103.939, 116.779, 123.68]).view(3, 1, 1), persistent=False)
 

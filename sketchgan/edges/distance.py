@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sketchgan.edges.backend import Backend, on_scipy
-from sketchgan.ops.resize import resize_area, resize_legacy
+from sketchgan.ops import resize_area, resize_legacy
 
 THRESHOLD = 245  # of 255; a pixel of 1-pixel lines that was drawn at four times the size has at most 239
 
@@ -79,7 +79,7 @@ def distance_field(lines: Tensor, backend: Backend = "auto") -> Tensor:
         >>> distance_field(torch.tensor([[[True, False, False, False]]])).tolist()
         [[[0, 85, 170, 255]]]
     """
-    return (relative_distance(lines, backend) * 255).to(torch.uint8)
+    return relative_distance(lines, backend).mul_(255).to(torch.uint8)
 
 
 def relative_distance(lines: Tensor, backend: Backend = "auto") -> Tensor:
@@ -94,8 +94,9 @@ def relative_distance(lines: Tensor, backend: Backend = "auto") -> Tensor:
             f"numbers {', '.join(map(str, numbers[:10]))} of the batch, counted from 0",
             stacklevel=2,
         )
-    # A full drawing has no distance but 0. A blank one is infinite everywhere, and inf / inf is not a number.
-    return torch.where(blank, 1.0, distance / largest.clamp(min=1))
+        distance[blank.flatten()] = 1
+        largest = largest.masked_fill(blank, 1)
+    return distance.div_(largest.clamp(min=1))  # a full drawing has no distance but 0
 
 
 def network_input(field: Tensor, size: int | tuple[int, int] | None = None) -> Tensor:
@@ -116,7 +117,7 @@ def network_input(field: Tensor, size: int | tuple[int, int] | None = None) -> T
     """
     levels = field.float() if field.dtype == torch.uint8 else (field * 255).float()
     height, width = levels.shape[-2:] if size is None else (size, size) if isinstance(size, int) else size
-    return resize_legacy(levels, height, width) / 255 * 2 - 1
+    return resize_legacy(levels, (height, width)) / 255 * 2 - 1
 
 
 def distance_transform(lines: Tensor, backend: Backend = "auto") -> Tensor:
@@ -133,7 +134,8 @@ def distance_transform(lines: Tensor, backend: Backend = "auto") -> Tensor:
         ValueError: for an unknown backend.
     """
     distance = _by_scipy(lines) if on_scipy(lines, backend) else _root(_squared(lines))
-    return distance.masked_fill_(~lines.flatten(1).any(1).view(-1, 1, 1), torch.inf)
+    distance[~lines.flatten(1).any(1)] = torch.inf
+    return distance
 
 
 def _by_scipy(lines: Tensor) -> Tensor:

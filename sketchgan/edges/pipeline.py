@@ -15,7 +15,7 @@ from sketchgan.edges.detectors import Detector, detector
 from sketchgan.edges.distance import distance_field
 from sketchgan.edges.morphology import clean, shrink, spur, thin, zhang
 from sketchgan.edges.suppression import suppress
-from sketchgan.ops.resize import resize_area
+from sketchgan.ops import resize_area
 
 Stage = Callable[[Tensor], Tensor]
 

@@ -3,6 +3,7 @@
 from sketchgan.losses.adversarial import (
     AdversarialLoss,
     AdversarialMode,
+    DRAGANLoss,
     HingeLoss,
     LeastSquaresLoss,
     NonSaturatingLoss,
@@ -10,17 +11,26 @@ from sketchgan.losses.adversarial import (
     WassersteinGPLoss,
     adversarial_loss,
 )
+from sketchgan.losses.classification import focal_loss
+from sketchgan.losses.diversity import diversity_loss
 from sketchgan.losses.face_identity import FaceIdentityLoss, face_crop
+from sketchgan.losses.frozen_network import FrozenNetworkLoss
+from sketchgan.losses.perceptual import PerceptualLoss
 
 __all__ = [
     "AdversarialLoss",
     "AdversarialMode",
+    "DRAGANLoss",
     "FaceIdentityLoss",
+    "FrozenNetworkLoss",
     "HingeLoss",
     "LeastSquaresLoss",
     "NonSaturatingLoss",
+    "PerceptualLoss",
     "VanillaLoss",
     "WassersteinGPLoss",
     "adversarial_loss",
+    "diversity_loss",
     "face_crop",
+    "focal_loss",
 ]

@@ -1,13 +1,16 @@
 """Adversarial losses on logits of any shape, averaged over batch and patches, in float32 under autocast."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-AdversarialMode = Literal["vanilla", "lsgan", "wgangp", "hinge", "nonsaturating"]
+from sketchgan.ops import dragan_penalty, gradient_penalty
+
+AdversarialMode = Literal["vanilla", "lsgan", "wgangp", "hinge", "nonsaturating", "dragan"]
 
 
 class AdversarialLoss(ABC):
@@ -30,6 +33,16 @@ class AdversarialLoss(ABC):
     @abstractmethod
     def generator(self, score: Tensor) -> Tensor:
         """The generator's loss on scores of its images."""
+
+    def penalty(self, discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+        """The discriminator's gradient penalty, weighted; for losses with a ``lambda_gp``.
+
+        Args:
+            discriminator: maps ``(N, C, H, W)`` to scores of any shape, no sample depending on those beside it.
+            real: real images ``(N, C, H, W)``.
+            fake: generated images of the same shape.
+        """
+        return self.lambda_gp * gradient_penalty(discriminator, real, fake)
 
 
 def _full(score: Tensor) -> Tensor:
@@ -110,6 +123,31 @@ class WassersteinGPLoss(AdversarialLoss):
         return -_full(score).mean()
 
 
+class DRAGANLoss(AdversarialLoss):
+    """Cross-entropy with a one-sided gradient penalty around real images (Kodali et al., 2017, arXiv 1705.07215).
+
+    As in SketchyGAN's code: summed over patches, averaged over samples, D's two terms halved.
+
+    Args:
+        lambda_gp: weight of the penalty.
+    """
+
+    def __init__(self, lambda_gp: float = 10.0) -> None:
+        self.lambda_gp = lambda_gp
+
+    def real(self, score: Tensor) -> Tensor:
+        return 0.5 * self.generator(score)
+
+    def fake(self, score: Tensor) -> Tensor:
+        return 0.5 * F.softplus(_full(score)).sum() / len(score)
+
+    def generator(self, score: Tensor) -> Tensor:
+        return F.softplus(-_full(score)).sum() / len(score)
+
+    def penalty(self, discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+        return self.lambda_gp * dragan_penalty(discriminator, real)
+
+
 class HingeLoss(AdversarialLoss):
     """Hinge loss of the discriminator, plain mean for the generator (Lim and Ye, 2017, arXiv 1705.02894).
 
@@ -148,6 +186,7 @@ _BY_NAME: dict[str, type[AdversarialLoss]] = {
     "wgangp": WassersteinGPLoss,
     "hinge": HingeLoss,
     "nonsaturating": NonSaturatingLoss,
+    "dragan": DRAGANLoss,
 }
 
 

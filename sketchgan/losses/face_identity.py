@@ -1,14 +1,14 @@
 """The face-ID loss of photo2cartoon (Minivision, 2020): the cartoon should be recognised as the same person."""
 
-import itertools
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sketchgan.losses.frozen_network import FrozenNetworkLoss
 from sketchgan.networks.mobilefacenet import MobileFaceNet
-from sketchgan.networks.pretrained import read_weights
+from sketchgan.networks.pretrained import load_weights, read_weights
 
 OFFICIAL = "model_mobilefacenet.pth, which https://github.com/TreB1eN/InsightFace_Pytorch links to as Mobilefacenet"
 
@@ -38,7 +38,7 @@ def face_crop(images: Tensor) -> Tensor:
     return F.interpolate(box, (MobileFaceNet.side, MobileFaceNet.side), mode="bilinear", align_corners=True)
 
 
-class FaceIdentityLoss:
+class FaceIdentityLoss(FrozenNetworkLoss):
     """One minus the cosine between the features of two portraits' faces, averaged over the samples.
 
     The network stays frozen, in evaluation mode and in float32 (float64 for pictures in float64), also under autocast.
@@ -68,28 +68,18 @@ class FaceIdentityLoss:
         self.network = network
         self.weights = weights
         self.swap_channels = swap_channels
-        self._ready = False
 
-    def prepare(self) -> None:
-        """Load the weights, once; the first call of the loss would do it, but errors should come before training.
-
-        Raises:
-            FileNotFoundError: without weights.
-            ValueError: if the file holds something else.
-        """
-        if self._ready:
-            return
+    def build(self) -> nn.Module:
         if self.network is None and self.weights is None:
             raise FileNotFoundError(
                 f"the face-ID loss needs the weights of a face network: fetch {OFFICIAL}, and give its path as weights "
                 "(face_weights of Photo2Cartoon, which does without them under lambda_face=0)"
             )
-        with torch.inference_mode(False):  # weights made inside it could never serve in training
-            network = MobileFaceNet() if self.network is None else self.network
-            if self.weights is not None:
-                _load(network, self.weights)
-        self.network = network.eval().requires_grad_(False)
-        self._ready = True
+        network = MobileFaceNet() if self.network is None else self.network
+        if self.weights is not None:
+            remedy = f"give {OFFICIAL}" if isinstance(network, MobileFaceNet) else ""
+            load_weights(network, read_weights(self.weights), self.weights, remedy)
+        return network
 
     def __call__(self, real: Tensor, fake: Tensor) -> Tensor:
         """A scalar, for portraits ``(N, 3, H, W)`` in [-1, 1]."""
@@ -99,44 +89,8 @@ class FaceIdentityLoss:
 
     def features(self, images: Tensor) -> Tensor:
         """What the network says of the faces in portraits."""
-        self.prepare()
-        with torch.autocast(images.device.type, enabled=False):
-            faces = face_crop(images.to(torch.promote_types(images.dtype, torch.float32)))
-            return self._network_for(faces)(faces.flip(1) if self.swap_channels else faces)
+        return self.look(images)
 
-    def _network_for(self, images: Tensor) -> nn.Module:
-        """The network, on the device and in the precision of the pictures."""
-        assert self.network is not None
-        state = itertools.chain(self.network.parameters(), self.network.buffers())
-        first = next((tensor for tensor in state if tensor.is_floating_point()), images)
-        if (first.device, first.dtype) != (images.device, images.dtype):
-            with torch.inference_mode(False):
-                self.network.to(images.device, images.dtype)
-        return self.network
-
-
-def _load(network: nn.Module, path: str | Path) -> None:
-    """Load weights strictly."""
-    state = read_weights(path)
-    expected = network.state_dict()
-    if not isinstance(state, dict):
-        raise ValueError(f"{path} holds no state dict; give {OFFICIAL}")
-    wrong = {
-        "missing": [key for key in expected if key not in state],
-        "unknown": [key for key in state if key not in expected],
-        "of another shape": [key for key in expected if key in state and expected[key].shape != _shape(state[key])],
-    }
-    if any(wrong.values()):
-        some = "; ".join(f"{what}: {_some(keys)}" for what, keys in wrong.items() if keys)
-        remedy = f"; give {OFFICIAL}" if isinstance(network, MobileFaceNet) else ""
-        raise ValueError(f"{path} holds no weights of {type(network).__name__} ({some}){remedy}")
-    network.load_state_dict(state)
-
-
-def _shape(value: object) -> torch.Size | None:
-    return value.shape if isinstance(value, Tensor) else None
-
-
-def _some(keys: list[str], most: int = 3) -> str:
-    more = f" and {len(keys) - most} more" if len(keys) > most else ""
-    return f"{', '.join(map(str, keys[:most]))}{more}"
+    def shown(self, images: Tensor) -> Tensor:
+        faces = face_crop(images)
+        return faces.flip(1) if self.swap_channels else faces

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import torch
@@ -11,6 +12,7 @@ from torchmetrics import Metric, SumMetric
 
 DistributionScore = Literal["fid", "kid", "is"]
 KID_SUBSET = 1000
+IS_SPLITS = 10
 
 
 def block_kid(made: Tensor, real: Tensor, block_size: int = 10) -> tuple[Tensor, Tensor]:
@@ -65,20 +67,56 @@ def _kernel(a: Tensor, b: Tensor) -> Tensor:
     return (a @ b.T / a.shape[1] + 1) ** 3
 
 
+def inception_score(probabilities: Tensor, splits: int = IS_SPLITS) -> tuple[Tensor, Tensor]:
+    """Inception score as its authors compute it (Salimans et al., 2016, arXiv 1606.03498): mean and spread over splits.
+
+    The rows are cut in their order, so pictures that are sorted by class score too low: shuffle them first.
+
+    Args:
+        probabilities: ``(N, classes)``, what a classifier gives N pictures; rows sum to 1.
+        splits: number of parts, whose sizes differ by one at most.
+
+    Returns:
+        Mean and population standard deviation, in float64 and on the CPU.
+
+    Raises:
+        ValueError: for fewer rows than splits.
+
+    Examples:
+        >>> mean, std = inception_score(torch.eye(4).repeat(10, 1))
+        >>> round(mean.item(), 2), round(std.item(), 2)
+        (4.0, 0.0)
+    """
+    if not 1 <= splits <= len(probabilities):
+        raise ValueError(f"{len(probabilities)} pictures cannot be cut into {splits} splits; lower splits")
+    rows = probabilities.cpu().double()
+    cuts = [i * len(rows) // splits for i in range(splits + 1)]
+    values = torch.stack([_inception_score(rows[a:b]) for a, b in pairwise(cuts)])
+    return values.mean(), values.std(correction=0)
+
+
+def _inception_score(p: Tensor) -> Tensor:
+    """Of one split; a probability of 0 contributes nothing."""
+    return (torch.xlogy(p, p) - torch.xlogy(p, p.mean(0))).sum(1).mean().exp()
+
+
 class DistributionScores:
     """FID, KID and Inception score of made pictures, which share one pass of the feature network.
 
     FID: Heusel et al., 2017, arXiv 1706.08500. KID: Bińkowski et al., 2018, arXiv 1801.01401, the mean over 100 subsets
     of at most 1000 (one, where a subset is the whole set), or over blocks (`block_kid`). Inception score: Salimans et
-    al., 2016, arXiv 1606.03498, the mean over ten splits (fewer, where one would hold a single picture). Subsets and
-    splits are the same in every call and draw from no global generator; they follow the order of the pictures, which
-    several processes change. Blocks do not change: pictures that processes took in turns are put back into order.
+    al., 2016, arXiv 1606.03498, over ten splits (fewer, where one would hold a single picture; see `inception_score`).
+    Subsets and splits are the same in every call and draw from no global generator. KID's subsets follow the order of
+    the pictures, which several processes change. Blocks and splits do not change: pictures that processes took in turns
+    are put back into order.
 
     Args:
         widths: numbers of features and of logits; see `FeatureNet`.
         scores: some of "fid", "kid", "is".
         device: where features arrive.
         kid_block_size: KID over blocks of at most so many pictures; by default over random subsets.
+        is_shuffled: shuffle the pictures before they are split for the Inception score, with a seed of its own. False
+            splits them in their order as the authors' code does: not for files that are sorted by class.
 
     Raises:
         ValueError: for unknown scores, and blocks of less than two pictures.
@@ -98,15 +136,17 @@ class DistributionScores:
         scores: Sequence[DistributionScore] = ("fid",),
         device: torch.device | str = "cpu",
         kid_block_size: int | None = None,
+        is_shuffled: bool = True,
     ) -> None:
         if kid_block_size is not None and kid_block_size < 2:
             raise ValueError(f"kid_block_size must be at least 2, got {kid_block_size}")
         if unknown := set(scores) - set(get_args(DistributionScore)):
             raise ValueError(f"unknown scores {', '.join(sorted(unknown))}; there are fid, kid and is")
         # Imported where used: torchmetrics' image package is slow to import.
-        from torchmetrics.image import FrechetInceptionDistance, InceptionScore, KernelInceptionDistance
+        from torchmetrics.image import FrechetInceptionDistance, KernelInceptionDistance
 
         self.kid_block_size = kid_block_size
+        self.is_shuffled = is_shuffled
         given = nn.Identity()  # in place of the feature network, which has run already
         given.num_features = widths[0]  # type: ignore[assignment]
         self._metrics: dict[str, Any] = {}
@@ -116,8 +156,8 @@ class DistributionScores:
                 self._metrics["fid"] = FrechetInceptionDistance(feature=given, reset_real_features=False)
             if "kid" in scores:
                 self._metrics["kid"] = KernelInceptionDistance(feature=given, reset_real_features=False)
-            if "is" in scores:
-                self._metrics["is"] = InceptionScore(feature=given)
+        if "is" in scores:
+            self._metrics["is"] = _Classified()
         self._made, self._real = SumMetric(), SumMetric()
         for metric in (*self._metrics.values(), self._made, self._real):
             metric.to(device)
@@ -126,19 +166,20 @@ class DistributionScores:
         self.update(*self._nothing, real=True)
         self.update(*self._nothing, real=False)
 
-    def update(self, features: Tensor, logits: Tensor, real: bool) -> None:
+    def update(self, features: Tensor, logits: Tensor, real: bool, labels: Tensor | None = None) -> None:
         """Add pictures.
 
         Args:
             features: ``(N, widths[0])``.
             logits: ``(N, widths[1])``, for the Inception score.
             real: whether they are real pictures, or made ones.
+            labels: integers ``(N,)``, classes of made pictures, for their Inception scores.
         """
         (self._real if real else self._made).update(len(features))
         for name, metric in self._metrics.items():
             if name == "is":
                 if not real:
-                    metric.update(logits)
+                    metric.update(logits, logits.new_full((len(logits),), -1).long() if labels is None else labels)
             else:
                 metric.update(features, real=real)
 
@@ -146,16 +187,16 @@ class DistributionScores:
         """Made and real pictures so far, of all processes."""
         return int(self._made.compute()), int(self._real.compute())
 
-    def protocol(self) -> dict[str, dict[str, int]]:
+    def protocol(self) -> dict[str, dict[str, Any]]:
         """How KID and the Inception score part the pictures; scores for which there are too few are missing."""
         made, real = self.counts()
         smaller, larger = sorted((made, real))
-        parts: dict[str, dict[str, int]] = {}
+        parts: dict[str, dict[str, Any]] = {}
         for name in self._metrics:
             if (made if name == "is" else smaller) < 2:
                 continue
             if name == "is":
-                parts[name] = {"splits": _splits(made)}
+                parts[name] = {"splits": _splits(made), "order": "shuffled" if self.is_shuffled else "of the files"}
             elif name == "fid":
                 parts[name] = {}
             elif self.kid_block_size is None:
@@ -168,16 +209,19 @@ class DistributionScores:
     def compute(self) -> dict[str, Tensor]:
         """Scores by name, over all processes; those for which there are too few pictures are missing.
 
-        ``kid_std`` is the standard deviation over subsets, or the standard error over blocks; of one there is none.
+        ``kid_std`` is the standard deviation over subsets, or the standard error over blocks; ``is_std`` that over
+        splits; of one there is none.
         """
         values: dict[str, Tensor] = {}
         for name, parts in self.protocol().items():
             metric = self._metrics[name]
             self._as_one_tensor(metric)
-            if "blocks" in parts:
+            if name == "is":
+                value: Any = inception_score(self._probabilities()[0], parts["splits"])
+            elif "blocks" in parts:
                 with metric.sync_context():
                     made, real = _in_turns(metric.fake_features), _in_turns(metric.real_features)
-                value: Any = block_kid(made, real, parts["block_size"])
+                value = block_kid(made, real, parts["block_size"])
             else:
                 for setting, number in parts.items():
                     setattr(metric, setting, number)
@@ -185,9 +229,35 @@ class DistributionScores:
                     torch.default_generator.manual_seed(0)
                     value = metric.compute()
             values[name] = value[0] if isinstance(value, tuple) else value
-            if name == "kid" and max(parts.get("blocks", 0), parts.get("subsets", 0)) > 1:
-                values["kid_std"] = value[1]
+            if isinstance(value, tuple) and max(parts.get(part, 0) for part in ("blocks", "subsets", "splits")) > 1:
+                values[f"{name}_std"] = value[1]
         return values
+
+    def inception_scores_of_classes(self) -> dict[int, tuple[float, int]]:
+        """Inception score among the made pictures of each class, and their number.
+
+        Classes of fewer than twenty pictures are missing, as are pictures without label. A high score says that the
+        classifier sees many things in the pictures of a class, which for the class itself is no praise.
+        """
+        if "is" not in self._metrics or self.counts()[0] < 2:
+            return {}
+        self._as_one_tensor(self._metrics["is"])
+        probabilities, labels = self._probabilities()
+        scores = {}
+        for label in labels[labels >= 0].unique().tolist():
+            rows = probabilities[labels == label]
+            if len(rows) >= 2 * IS_SPLITS:
+                scores[label] = inception_score(rows)[0].item(), len(rows)
+        return scores
+
+    def _probabilities(self) -> tuple[Tensor, Tensor]:
+        """Class probabilities and labels of the made pictures of all processes, in the order of their splits."""
+        logits, labels = self._metrics["is"].compute()
+        probabilities = logits.cpu().double().softmax(1)
+        if not self.is_shuffled:
+            return probabilities, labels.cpu()
+        order = torch.randperm(len(logits), generator=torch.Generator().manual_seed(0))
+        return probabilities[order], labels.cpu()[order]
 
     def reset(self) -> None:
         """Forget the made pictures; the real ones stay the same from validation to validation."""
@@ -198,9 +268,28 @@ class DistributionScores:
 
     def _as_one_tensor(self, metric: Metric) -> None:
         """Processes with different numbers of batches would otherwise wait for each other for ever."""
-        for name in ("real_features", "fake_features", "features"):
+        for name in ("real_features", "fake_features", "logits", "labels"):
             if isinstance(parts := getattr(metric, name, None), list):
                 setattr(metric, name, [torch.cat(parts)])
+
+
+class _Classified(Metric):
+    """What a classifier says of the made pictures of all processes, and their classes."""
+
+    logits: list[Tensor]
+    labels: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("logits", [], dist_reduce_fx=None)
+        self.add_state("labels", [], dist_reduce_fx=None)
+
+    def update(self, logits: Tensor, labels: Tensor) -> None:
+        self.logits.append(logits)
+        self.labels.append(labels)
+
+    def compute(self) -> tuple[Tensor, Tensor]:
+        return _in_turns(self.logits), _in_turns(self.labels)
 
 
 def _in_turns(parts: list[Tensor]) -> Tensor:
@@ -211,4 +300,4 @@ def _in_turns(parts: list[Tensor]) -> Tensor:
 
 def _splits(made: int) -> int:
     """Ten, or the most below that leave no picture alone, which would score 1 whatever it shows."""
-    return max(s for s in range(1, min(10, made // 2) + 1) if made % -(-made // s) != 1)
+    return min(IS_SPLITS, made // 2)

@@ -2,14 +2,13 @@
 
 import tempfile
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from sketchgan.networks import OpenMojiClassifier
+from sketchgan.networks import openmoji_classifier
 from sketchgan.networks.pretrained import fetched, read_weights
 
 LPIPSNet = Literal["alex", "vgg", "squeeze"]
@@ -71,15 +70,6 @@ def feature_net(which: str | nn.Module, weights: str | Path | None = None) -> Fe
     if which == "inception":
         return FeatureNet(_inception(weights), "Inception v3 of FID (torch-fidelity), TensorFlow bilinear to 299x299")
     raise ValueError(f'a network for scores is "inception", "openmoji" or a module, got {which!r}')
-
-
-def openmoji_classifier() -> OpenMojiClassifier:
-    """The classifier of the embedded data, with the weights of the package."""
-    from safetensors.torch import load_file
-
-    net = OpenMojiClassifier()
-    net.load_state_dict(load_file(str(files("sketchgan.metrics") / "openmoji_classifier.safetensors")))
-    return net.eval()
 
 
 def _inception(weights: str | Path | None) -> nn.Module:

@@ -5,6 +5,7 @@ from sketchgan.modules.cyclegan import CycleGAN
 from sketchgan.modules.loading import load
 from sketchgan.modules.photo2cartoon import Photo2Cartoon
 from sketchgan.modules.pix2pix import Pix2Pix
+from sketchgan.modules.sketchygan import SketchyGAN
 from sketchgan.modules.ugatit import UGATIT
 
-__all__ = ["UGATIT", "CycleGAN", "GANModule", "Photo2Cartoon", "Pix2Pix", "load"]
+__all__ = ["UGATIT", "CycleGAN", "GANModule", "Photo2Cartoon", "Pix2Pix", "SketchyGAN", "load"]

@@ -119,15 +119,25 @@ class GANModule(LightningModule):
             self.log(log_as, total.detach(), prog_bar=True)
             self.log_dict({f"{log_as}/{name}": loss.detach() for name, loss in losses.items()})
 
-    def adam(self, *networks: nn.Module, weight_decay: float = 0.0) -> Adam:
-        """Adam over the trainable weights of networks, with the module's ``lr``, ``betas`` and ``fused``.
+    def adam(
+        self,
+        *networks: nn.Module,
+        groups: list[dict[str, Any]] | None = None,
+        lr: float | None = None,
+        weight_decay: float = 0.0,
+        cls: type[Adam] = Adam,
+    ) -> Adam:
+        """Adam over the trainable weights of networks, or over groups of parameters, with the module's settings.
 
-        By default it runs as one kernel unless gradients are scaled ("16-mixed"): it would unscale them inside its
-        step, after clipping, and after callbacks have looked at them.
+        These are ``lr`` (if not given), ``betas`` and ``fused``. By default it runs as one kernel unless gradients are
+        scaled ("16-mixed"): it would unscale them inside its step, after clipping, and after callbacks have looked at
+        them.
         """
-        parameters = [p for network in networks for p in network.parameters() if p.requires_grad]
+        parameters: Any = [p for network in networks for p in network.parameters() if p.requires_grad]
         fused = not scales_gradients(self._trainer) if self.fused is None else self.fused
-        return Adam(parameters, self.lr, self.betas, weight_decay=weight_decay, fused=fused)
+        return cls(
+            groups or parameters, self.lr if lr is None else lr, self.betas, weight_decay=weight_decay, fused=fused
+        )
 
     def optimizers(self, use_pl_optimizer: bool = True) -> Any:
         """The optimizers of ``configure_optimizers``, always as a list."""
@@ -387,6 +397,6 @@ def refuse_batch_norm(discriminator: nn.Module, remedy: str) -> None:
     """Raise if a discriminator that a gradient penalty needs per sample mixes its samples."""
     if any(isinstance(module, _BatchNorm) for module in discriminator.modules()):
         raise ValueError(
-            "adversarial='wgangp' needs a gradient per sample, but the discriminator has batch norm, which mixes "
-            f"samples; pass {remedy}"
+            "an adversarial loss with gradient penalty (such as 'wgangp') needs a gradient per sample, but the "
+            f"discriminator has batch norm, which mixes samples; pass {remedy}"
         )

@@ -9,7 +9,7 @@ from sketchgan.losses import AdversarialLoss, AdversarialMode, adversarial_loss
 from sketchgan.modules.base import Batch, refuse_batch_norm
 from sketchgan.modules.two_way import TwoWayModule
 from sketchgan.networks import PatchDiscriminator, ResnetGenerator
-from sketchgan.ops import ImagePool, LRPolicy, frozen, gradient_penalty, lr_scheduler
+from sketchgan.ops import ImagePool, LRPolicy, frozen, lr_scheduler
 
 
 class CycleGAN(TwoWayModule):
@@ -144,7 +144,7 @@ class CycleGAN(TwoWayModule):
             f"fake_{domain}": 0.5 * self.adversarial.fake(discriminator(fake)),
         }
         if self.adversarial.lambda_gp:
-            terms[f"gp_{domain}"] = self.adversarial.lambda_gp * gradient_penalty(discriminator, real, fake)
+            terms[f"gp_{domain}"] = self.adversarial.penalty(discriminator, real, fake)
         return terms
 
     def configure_optimizers(self) -> Any:

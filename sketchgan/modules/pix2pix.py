@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sketchgan.losses import AdversarialLoss, AdversarialMode, adversarial_loss
 from sketchgan.modules.base import Batch, GANModule, refuse_batch_norm
 from sketchgan.networks import PatchDiscriminator, UNetGenerator
-from sketchgan.ops import LRPolicy, frozen, gradient_penalty, inference_policy, lr_scheduler, seeds_of
+from sketchgan.ops import LRPolicy, frozen, inference_policy, lr_scheduler, seeds_of
 
 
 class Pix2Pix(GANModule):
@@ -106,17 +106,20 @@ class Pix2Pix(GANModule):
         self.inference_norm = inference_norm
         self.inference_dropout = inference_dropout
 
-    def forward(self, a: Tensor, names: Sequence[str] | None = None) -> Tensor:
+    def forward(
+        self, a: Tensor, names: Sequence[str] | None = None, variants: Sequence[int] | Tensor | None = None
+    ) -> Tensor:
         """Translate images as the official test script does, or as ``inference_norm`` and ``inference_dropout`` say.
 
         Args:
             a: ``(N, C, H, W)`` in [-1, 1].
             names: one per image, to seed its dropout; by default its place in the batch.
+            variants: one per name, for other dropout; see `seeds_of`.
 
         Returns:
             The translation in [-1, 1].
         """
-        seeds = None if names is None else seeds_of(names)
+        seeds = None if names is None else seeds_of(names, variants)
         with inference_policy(self.generator, self.inference_norm == "sample", self.inference_dropout, seeds):
             return self.generator(a)
 
@@ -139,7 +142,7 @@ class Pix2Pix(GANModule):
             "real": self.d_loss_scale * self.adversarial.real(self.discriminator(real)),
         }
         if self.adversarial.lambda_gp:
-            terms["gp"] = self.adversarial.lambda_gp * gradient_penalty(self.discriminator, real, fake)
+            terms["gp"] = self.adversarial.penalty(self.discriminator, real, fake)
         return terms
 
     def generator_losses(self, real_a: Tensor, real_b: Tensor, fake_b: Tensor) -> dict[str, Tensor]:
@@ -164,5 +167,5 @@ class Pix2Pix(GANModule):
 
     def sample(self, batch: Batch) -> dict[str, Tensor]:
         """Input, translation and, where the batch has it, the true picture."""
-        pictures = {"real_A": batch["A"], "fake_B": self(batch["A"], batch.get("A_path"))}
+        pictures = {"real_A": batch["A"], "fake_B": self(batch["A"], batch.get("A_path"), batch.get("seed"))}
         return pictures | ({"real_B": batch["B"]} if "B" in batch else {})

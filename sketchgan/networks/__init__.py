@@ -1,18 +1,27 @@
 """Whole networks: generators and discriminators, plain ``nn.Module``s for any training loop."""
 
 from sketchgan.networks.hed import HED, pretrained_hed
+from sketchgan.networks.inception_v4 import InceptionV4Stem, inception_v4_from_tf, inception_v4_stem
 from sketchgan.networks.mobilefacenet import MobileFaceNet
-from sketchgan.networks.openmoji_classifier import OpenMojiClassifier
+from sketchgan.networks.openmoji_classifier import OpenMojiClassifier, openmoji_classifier
 from sketchgan.networks.patch import PatchDiscriminator, PixelDiscriminator
 from sketchgan.networks.photo2cartoon import Photo2CartoonGenerator
 from sketchgan.networks.resnet import ResnetGenerator
+from sketchgan.networks.sketchygan import (
+    ClassJudged,
+    SketchyGANDiscriminator,
+    SketchyGANGenerator,
+    decay_groups,
+)
 from sketchgan.networks.ugatit import Attended, Judged, UGATITDiscriminator, UGATITGenerator
 from sketchgan.networks.unet import EncoderDecoderGenerator, UNetGenerator
 
 __all__ = [
     "HED",
     "Attended",
+    "ClassJudged",
     "EncoderDecoderGenerator",
+    "InceptionV4Stem",
     "Judged",
     "MobileFaceNet",
     "OpenMojiClassifier",
@@ -20,8 +29,14 @@ __all__ = [
     "Photo2CartoonGenerator",
     "PixelDiscriminator",
     "ResnetGenerator",
+    "SketchyGANDiscriminator",
+    "SketchyGANGenerator",
     "UGATITDiscriminator",
     "UGATITGenerator",
     "UNetGenerator",
+    "decay_groups",
+    "inception_v4_from_tf",
+    "inception_v4_stem",
+    "openmoji_classifier",
     "pretrained_hed",
 ]

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sketchgan.networks.pretrained import weights_of
+from sketchgan.networks.pretrained import load_weights, weights_of
 
 MEANS = (104.00698793, 116.66876762, 122.67891434)  # blue, green, red
 WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -88,19 +88,9 @@ def pretrained_hed(weights: str | Path | None = None, channel_order: Literal["bg
     """
     state = weights_of(weights, URL)
     network = HED(channel_order)
-    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    given = {_own_name(name): value for name, value in state.items()} if isinstance(state, dict) else {}
-    found = {name: tuple(value.shape) if isinstance(value, Tensor) else None for name, value in given.items()}
-    problems = [f"unknown {name}" for name in found.keys() - wanted.keys()]
-    problems += [f"missing {name}" for name in wanted.keys() - found.keys()]
-    problems += [
-        f"{name} of shape {found[name]}, not {wanted[name]}"
-        for name in found.keys() & wanted.keys()
-        if found[name] != wanted[name]
-    ]
-    if problems:
-        raise ValueError(f"{weights or URL} does not hold HED's weights: {'; '.join(sorted(problems)[:5])}")
-    network.load_state_dict(given)
+    if isinstance(state, dict):
+        state = {_own_name(name): value for name, value in state.items()}
+    load_weights(network, state, weights or URL)
     return network.eval().requires_grad_(False)
 
 

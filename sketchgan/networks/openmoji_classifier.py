@@ -1,9 +1,11 @@
 """A small classifier of the embedded pictures, for scores without a download."""
 
+from importlib.resources import files
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 
@@ -44,3 +46,10 @@ class OpenMojiClassifier(nn.Module):
     def accuracy(self, pictures: Tensor, labels: Tensor) -> float:
         """Share of pictures ``(N, 3, H, W)`` whose group is found."""
         return (self.eval()(pictures)[1].argmax(1) == labels).float().mean().item()
+
+
+def openmoji_classifier() -> OpenMojiClassifier:
+    """The classifier of the embedded data, with the weights of the package."""
+    net = OpenMojiClassifier()
+    net.load_state_dict(load_file(str(files("sketchgan.networks") / "openmoji_classifier.safetensors")))
+    return net.eval()

@@ -1,26 +1,42 @@
 """Operations of training that are neither layers nor losses; torch only."""
 
+from sketchgan.ops.adam import TensorFlowAdam
 from sketchgan.ops.clamp import clamp_parameters
 from sketchgan.ops.distributed import average_batch_norm
 from sketchgan.ops.freeze import frozen
-from sketchgan.ops.gradient_penalty import gradient_penalty, input_gradients
+from sketchgan.ops.gradient_penalty import dragan_penalty, gradient_penalty, input_gradients
 from sketchgan.ops.heatmap import heatmap_picture
 from sketchgan.ops.image_pool import ImagePool
-from sketchgan.ops.inference import inference_policy, seeds_of
+from sketchgan.ops.inference import inference_policy, seeds_of, use_statistics
 from sketchgan.ops.init import Init, init_weights
-from sketchgan.ops.lr import LRPolicy, cosine_decay, linear_decay, lr_by_iteration, lr_scheduler, step_decay
+from sketchgan.ops.lr import (
+    LRPolicy,
+    cosine_decay,
+    floored_decay_by_iteration,
+    floored_lr_by_iteration,
+    linear_decay,
+    lr_by_iteration,
+    lr_scheduler,
+    step_decay,
+)
 from sketchgan.ops.padding import pad_to_multiple
 from sketchgan.ops.resize import resize_area, resize_legacy
 from sketchgan.ops.rng import get_rng_state, set_rng_state
+from sketchgan.ops.spectral import advance_spectral_norm
 from sketchgan.ops.together import together
 
 __all__ = [
     "ImagePool",
     "Init",
     "LRPolicy",
+    "TensorFlowAdam",
+    "advance_spectral_norm",
     "average_batch_norm",
     "clamp_parameters",
     "cosine_decay",
+    "dragan_penalty",
+    "floored_decay_by_iteration",
+    "floored_lr_by_iteration",
     "frozen",
     "get_rng_state",
     "gradient_penalty",
@@ -38,4 +54,5 @@ __all__ = [
     "set_rng_state",
     "step_decay",
     "together",
+    "use_statistics",
 ]

@@ -1,4 +1,4 @@
-"""The gradient penalty of WGAN-GP (Gulrajani et al., NeurIPS 2017, arXiv 1704.00028, equation 3)."""
+"""Gradient penalties: WGAN-GP (Gulrajani et al., NeurIPS 2017, arXiv 1704.00028, equation 3) and DRAGAN."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -66,3 +66,32 @@ def gradient_penalty(
         raise ValueError(f'at must be "mixed", "real" or "fake", got {at!r}')
     norms = (input_gradients(discriminator, x) + 1e-16).norm(2, dim=1)
     return (norms - constant).square().mean()
+
+
+def dragan_penalty(
+    discriminator: Callable[[Tensor], Tensor],
+    real: Tensor,
+    alpha: Tensor | None = None,
+    uniform: Tensor | None = None,
+) -> Tensor:
+    """How much the gradient's norm exceeds 1 near real images, squared: DRAGAN (Kodali et al., 2017, arXiv 1705.07215).
+
+    As in SketchyGAN's code: the neighbours are brighter by up to half a standard deviation of the whole batch, never
+    darker, and the gradient is that of the sum over all patches.
+
+    Args:
+        discriminator: maps ``(N, C, H, W)`` to scores of any shape.
+        real: real images ``(N, C, H, W)``.
+        alpha: the share of the neighbour per sample, ``(N, 1)`` in [0, 1); drawn here if not given.
+        uniform: how far each value of the neighbour is away, of ``real``'s shape in [0, 1); drawn here if not given.
+
+    Returns:
+        A scalar, not yet weighted.
+    """
+    if alpha is None:
+        alpha = torch.rand(len(real), 1, device=real.device)
+    if uniform is None:
+        uniform = torch.rand_like(real)
+    share = alpha.reshape(-1, *[1] * (real.dim() - 1)).to(real)
+    x = real + share * 0.5 * real.std(correction=0) * uniform
+    return (input_gradients(discriminator, x).norm(2, dim=1) - 1).clamp_min(0).square().mean()

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,9 +13,23 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-def seeds_of(names: Sequence[str]) -> list[int]:
-    """One seed per file name, so that an image is translated alike alone, in any batch and from any folder."""
-    return [zlib.crc32(os.fsencode(Path(name).stem)) for name in names]
+def seeds_of(names: Sequence[str], variants: Sequence[int] | Tensor | None = None) -> list[int]:
+    """One seed per file name, so that an image is translated alike alone, in any batch and from any folder.
+
+    Args:
+        names: of files.
+        variants: another number for each name gives it another seed; 0, as without this, gives the first.
+
+    Examples:
+        >>> first, other = seeds_of(["cat.png", "cat.png"], [0, 1])
+        >>> first == seeds_of(["folder/cat.jpg"])[0], first == other
+        (True, False)
+    """
+    seeds = [zlib.crc32(os.fsencode(Path(name).stem)) for name in names]
+    numbers = [0] * len(seeds) if variants is None else list(map(int, variants))
+    if len(numbers) != len(seeds):
+        raise ValueError(f"{len(numbers)} variants for {len(seeds)} names")
+    return [zlib.crc32(str(n).encode(), seed) if n else seed for seed, n in zip(seeds, numbers, strict=True)]
 
 
 @contextmanager
@@ -76,3 +91,21 @@ class _SeededDropout:
             raise ValueError(f"{len(seeds)} seeds for a batch of {len(x)} images")
         kept = [torch.rand(x.shape[1:], generator=torch.Generator().manual_seed(seed)) >= module.p for seed in seeds]
         return x * torch.stack(kept).to(x) / (1 - module.p)
+
+
+def use_statistics(network: nn.Module, statistics: Literal["batch", "running"]) -> None:
+    """Choose what the norms of a network that offer the choice normalise with in evaluation.
+
+    Args:
+        network: with the norms, wherever they are: `sketchgan.blocks.ConditionalBatchNorm`, and all that have an
+            attribute ``statistics``.
+        statistics: "batch", what is evaluated together; or "running", the averages of training.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if statistics not in ("batch", "running"):
+        raise ValueError(f'statistics must be "batch" or "running", got {statistics!r}')
+    for module in network.modules():
+        if hasattr(module, "statistics"):
+            module.statistics = statistics  # type: ignore[assignment]

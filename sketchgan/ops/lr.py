@@ -1,4 +1,4 @@
-"""Learning-rate curves of the official code, as factors: of pix2pix and CycleGAN by epochs, of U-GAT-IT by iterations.
+"""Learning-rate curves of the official code, as factors: by epochs or by iterations.
 
 Every curve takes the number of finished epochs, or iterations, ``k`` (0 during the first). The off-by-ones are the
 official ones and part of the published numbers.
@@ -98,3 +98,32 @@ def lr_by_iteration(optimizer: Optimizer, n_iterations: int = 500_000, n_iterati
         raise ValueError(f"iterations must not be negative, got {n_iterations} and {n_iterations_decay}")
     curve = partial(linear_decay_by_iteration, n_iterations=n_iterations, n_iterations_decay=n_iterations_decay)
     return LambdaLR(optimizer, curve)
+
+
+def floored_decay_by_iteration(k: int, n_iterations: int = 300_000, decay: float = 0.9, floor: float = 0.2) -> float:
+    """Straight down from 1 by ``decay`` in ``n_iterations``, but never below ``floor`` (SketchyGAN).
+
+    Args:
+        k: finished iterations.
+        n_iterations: length of the training.
+        decay: what is lost by its end.
+        floor: least factor.
+
+    Examples:
+        >>> [round(floored_decay_by_iteration(k, n_iterations=10), 2) for k in (0, 5, 9, 10)]
+        [1.0, 0.55, 0.2, 0.2]
+    """
+    return max(floor, 1.0 - decay * k / n_iterations)
+
+
+def floored_lr_by_iteration(
+    optimizer: Optimizer, n_iterations: int = 300_000, decay: float = 0.9, floor: float = 0.2
+) -> LambdaLR:
+    """The scheduler of `floored_decay_by_iteration`, to be stepped once per batch.
+
+    Raises:
+        ValueError: if ``n_iterations`` is not positive.
+    """
+    if n_iterations < 1:
+        raise ValueError(f"n_iterations must be at least 1, got {n_iterations}")
+    return LambdaLR(optimizer, partial(floored_decay_by_iteration, n_iterations=n_iterations, decay=decay, floor=floor))

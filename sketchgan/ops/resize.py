@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+Size = int | tuple[int, int]
+
 
 def resize_area(pictures: Tensor, height: int, width: int) -> Tensor:
     """Resize as OpenCV's area interpolation does: it averages when it shrinks.
@@ -38,32 +40,28 @@ def resize_area(pictures: Tensor, height: int, width: int) -> Tensor:
     return (upper + lower + 2 >> 2).to(torch.uint8)
 
 
-def resize_legacy(images: Tensor, height: int, width: int) -> Tensor:
-    """Resize as TensorFlow 1 does by default: bilinear, with pixel 0 on pixel 0 instead of centre on centre.
+def resize_legacy(images: Tensor, size: Size) -> Tensor:
+    """Bilinear interpolation without half-pixel offset or antialiasing, ``tf.image.resize_bilinear`` of TensorFlow 1.
 
-    Where a side shrinks by a whole number, this takes every so many-th pixel and looks at no other.
+    The source coordinate of pixel ``i`` is ``i * old / new``, and the neighbour beyond the last pixel is the last
+    pixel. To an integer fraction of the size this is plain decimation, from 256 to 64 ``x[..., ::4, ::4]``.
 
     Args:
-        images: float ``(..., H, W)``.
-        height: of the result, in pixels.
-        width: of the result, in pixels.
+        images: float ``(..., H, W)``; gradients flow. Bytes and other integers too where every pixel is taken as it is.
+        size: side, or (height, width), of the result in pixels.
+
+    Returns:
+        ``(..., height, width)`` of the same kind; ``images`` itself if it has that size.
+
+    Raises:
+        ValueError: for a size below 1, and integers that would have to be blended.
 
     Examples:
-        >>> resize_legacy(torch.arange(6.0).view(1, 6), 1, 2)
-        tensor([[0., 3.]])
-        >>> resize_legacy(torch.tensor([[0.0, 8.0]]), 1, 4)
-        tensor([[0., 4., 8., 8.]])
+        >>> resize_legacy(torch.arange(4.0).view(1, 1, 4), (1, 8))
+        tensor([[[0.0000, 0.5000, 1.0000, 1.5000, 2.0000, 2.5000, 3.0000, 3.0000]]])
     """
-    for dim, new in ((-2, height), (-1, width)):
-        old = images.shape[dim]
-        if old == new:
-            continue
-        at = torch.arange(new, dtype=torch.float32) * (old / new)
-        first = at.long()
-        share = (at - first).to(images)
-        lower = images.index_select(dim, first.to(images.device))
-        upper = images.index_select(dim, (first + 1).clamp_(max=old - 1).to(images.device))
-        images = lower + (upper - lower) * (share if dim == -1 else share.view(-1, 1))
+    for dim, wanted in zip((-1, -2), _pair(size), strict=True):
+        images = _resize_legacy(images, dim, wanted)
     return images
 
 
@@ -92,3 +90,28 @@ def _neighbours(length: int, target: int) -> tuple[Tensor, Tensor]:
     share = torch.where(share > 0, share - share.floor(), 0.0)
     pixels = torch.stack([first, first + 1]).long().clamp_(max=length - 1)
     return pixels, share
+
+
+def _pair(size: Size) -> tuple[int, int]:
+    """Width and height."""
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 1:
+        raise ValueError(f"size must be at least 1, got {size}")
+    return width, height
+
+
+def _resize_legacy(images: Tensor, dim: int, wanted: int) -> Tensor:
+    size = images.shape[dim]
+    if size == wanted:
+        return images
+    if size % wanted == 0:
+        return images[..., :: size // wanted] if dim == -1 else images[..., :: size // wanted, :]
+    if not images.is_floating_point():
+        raise ValueError(f"{images.dtype} cannot be blended from {size} to {wanted} pixels; convert to float")
+    # In float32, as the original: a coordinate that should be whole may come out just below.
+    position = torch.arange(wanted, dtype=torch.float32, device=images.device) * torch.tensor(size / wanted)
+    lower = position.floor().long().clamp_(max=size - 1)
+    upper = (lower + 1).clamp_(max=size - 1)
+    blend = (position - lower).to(images.dtype)
+    low, high = images.index_select(dim, lower), images.index_select(dim, upper)
+    return torch.addcmul(low, high - low, blend if dim == -1 else blend[:, None])

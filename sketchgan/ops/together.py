@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 
-def together(network: nn.Module, *batches: Tensor) -> list[Any]:
+def together(network: nn.Module, *batches: Tensor | tuple[Tensor, ...]) -> list[Any]:
     """What a network makes of several batches, in one pass where that is the same as a pass for each.
 
     It is for a network that says ``per_sample = True`` (no sample depends on those beside it), and for one that says
@@ -16,7 +16,7 @@ def together(network: nn.Module, *batches: Tensor) -> list[Any]:
 
     Args:
         network: returns a tensor, or a named tuple of tensors and None, with the batch in front.
-        *batches: inputs ``(N, …)``.
+        *batches: inputs ``(N, …)``, or tuples of them for a network that takes several.
 
     Returns:
         One output per batch.
@@ -29,10 +29,13 @@ def together(network: nn.Module, *batches: Tensor) -> list[Any]:
         torch.Size([2, 1, 4, 4])
     """
     passes = bool(getattr(network, "joins_passes", False))
-    if len({batch.shape for batch in batches}) > 1 or not (passes or getattr(network, "per_sample", False)):
-        return [network(batch) for batch in batches]
+    inputs = [(batch,) if isinstance(batch, Tensor) else batch for batch in batches]
+    shapes = {tuple(tensor.shape for tensor in tensors) for tensors in inputs}
+    if len(shapes) > 1 or not (passes or getattr(network, "per_sample", False)):
+        return [network(*tensors) for tensors in inputs]
     options = {"passes": len(batches)} if passes else {}
-    return list(_split(network(torch.cat(batches), **options), len(batches)))
+    joined = [torch.cat(tensors) for tensors in zip(*inputs, strict=True)]
+    return list(_split(network(*joined, **options), len(batches)))
 
 
 def _split(out: Any, parts: int) -> Sequence[Any]:

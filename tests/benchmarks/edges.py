@@ -156,8 +156,8 @@ def compared(order: str, batch: int, rounds: int, size: int = 256) -> Table:
         result = ours[name](given)
         expected = np.stack([theirs[name](picture) for picture in pictures])
         if not np.array_equal(result.numpy(), expected):
-            share = (result.numpy() != expected).mean()
-            table.notes = [*table.notes, f"{name}: {share:.2%} of the pixels differ."]
+            count = int((result.numpy() != expected).sum())
+            table.notes = [*table.notes, f"{name}: {count:,} of {expected.size:,} pixels differ."]
         one = lambda name=name, pictures=pictures: [theirs[name](picture) for picture in pictures]  # noqa: E731
         other = lambda name=name, given=given: ours[name](given)  # noqa: E731
         table.rows.append(row(name, *turns(one, other, rounds), batch))

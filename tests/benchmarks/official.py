@@ -45,8 +45,10 @@ def tables(names: Sequence[str], short: bool, device: str, rounds: int, limit: f
     growth = " (here what this is above the size before the networks were built)" if device == "cpu" else ""
     table.notes = [
         "Two processes with networks of the same size, batch and threads take turns: the networks and the training "
-        "iteration as the official code has them (`plain_ugatit.py`: every pass computed anew, nothing detached or "
-        "frozen, torch's own layers, Adam as it is by default), and our module under a `Trainer` without a logger. "
+        "iteration as the official code has them, and our module under a `Trainer` without a logger. Of UGATIT "
+        "(`plain_ugatit.py`) every pass is computed anew, and nothing is detached or frozen; of SketchyGAN "
+        "(`plain_sketchygan.py`; the batch is that of one update, of which a step has two) the encoder runs for each "
+        "noise, and weight decay is a term of the losses. Both use torch's own layers and its Adam, not fused. "
         "Three iterations of either agree with a run of the official code (the tests compare). "
         + MEMORY[device].partition(";")[0].rstrip(".")
         + growth

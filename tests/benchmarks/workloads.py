@@ -7,12 +7,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks import plain_ugatit
+from benchmarks import plain_sketchygan, plain_ugatit
 from benchmarks.plain import Step, cyclegan_step, pix2pix_step
-from sketchgan import UGATIT, CycleGAN, GANModule, Pix2Pix
+from sketchgan import UGATIT, CycleGAN, GANModule, Pix2Pix, SketchyGAN
+from sketchgan.losses import PerceptualLoss
 from sketchgan.networks import (
+    InceptionV4Stem,
     PatchDiscriminator,
     ResnetGenerator,
+    SketchyGANDiscriminator,
+    SketchyGANGenerator,
     UGATITDiscriminator,
     UGATITGenerator,
     UNetGenerator,
@@ -85,6 +89,41 @@ def official_ugatit_step(nets: nn.ModuleDict) -> Step:
     return step
 
 
+def sketchygan(side: int, width: int, fused: bool) -> SketchyGAN:
+    """50 classes; the perceptual loss's network has random weights."""
+    return SketchyGAN(
+        SketchyGANGenerator(50, ngf=width, image_size=side),
+        SketchyGANDiscriminator(50, ndf=width),
+        image_size=side,
+        perceptual=PerceptualLoss(InceptionV4Stem(), size=299, value_range=(0, 1)),
+        fused=fused,
+    )
+
+
+def official_sketchygan(side: int, width: int) -> nn.ModuleDict:
+    if side != 64:
+        raise ValueError(f"the official code of SketchyGAN makes pictures of 64 px, got side={side}")
+    return plain_sketchygan.sketchygan(50, width, width)
+
+
+def official_sketchygan_step(nets: nn.ModuleDict) -> Step:
+    iteration = plain_sketchygan.iteration(nets)
+
+    def step(batch: Mapping[str, Any]) -> None:
+        a, b, label_a, label_b = (batch[key].chunk(2) for key in ("A", "B", "A_label", "B_label"))
+        for_d = {"sketch": a[0], "labels": label_a[0], "photo_d": b[0], "labels_d": label_b[0]}
+        iteration(for_d, {"sketch": a[1], "labels": label_a[1], "photo": b[1]})
+
+    return step
+
+
+def labelled_pairs(batch_size: int, side: int) -> dict[str, Any]:
+    """Noise for an update of the discriminator, and as much for one of the generator; A has three equal channels."""
+    pictures = two_domains(2 * batch_size, side)
+    pictures["A"] = pictures["A"][:, :1].expand(-1, 3, -1, -1).contiguous()
+    return pictures | {f"{domain}_label": torch.randint(50, (2 * batch_size,)) for domain in "AB"}
+
+
 def two_domains(batch_size: int, side: int) -> dict[str, Any]:
     """Uniform noise in [-1, 1]: the time of a step does not depend on what is in the pictures."""
     return {domain: torch.rand(batch_size, 3, side, side) * 2 - 1 for domain in "AB"}
@@ -114,6 +153,13 @@ PAPERS: dict[str, Paper] = {
         short=((128, 1),),
         long=((128, 4), (256, 1)),
     ),
+    "SketchyGAN": Paper(
+        module=sketchygan,
+        batch=labelled_pairs,
+        official=(official_sketchygan, official_sketchygan_step),
+        short=((64, 4),),
+        long=((64, 16),),
+    ),
 }
 
 
@@ -124,7 +170,7 @@ class Job:
     Args:
         paper: name in `PAPERS`.
         side: of the pictures, in pixels.
-        batch_size: pictures of each domain.
+        batch_size: pictures of each domain; of SketchyGAN those of one update, of which a batch has two.
         device: "cpu" or "cuda".
         precision: the Trainer's.
         channels_last: of `Speed`.

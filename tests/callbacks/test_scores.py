@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from training import quiet_trainer
 from sketchgan import CycleGAN, Pix2Pix
 from sketchgan.callbacks import CollapseAlarm, ImageMetrics
 from sketchgan.data import OpenMoji
+from sketchgan.data.openmoji import GROUPS
 from sketchgan.data.transforms import to_uint8
 from sketchgan.metrics import DistributionScores, block_kid, feature_net
 from sketchgan.networks import PatchDiscriminator, ResnetGenerator, UNetGenerator
@@ -59,7 +61,7 @@ def test_scores_of_sets_are_those_of_the_whole_set():
 
 def test_both_directions_of_a_cycle_are_scored():
     logged = quiet_trainer(callbacks=[metrics()]).test(cyclegan(), openmoji(paired=False), verbose=False)[0]
-    sets = {f"test/{name}{side}" for name in ("fid", "kid", "is", "accuracy") for side in ("", "_a")}
+    sets = {f"test/{name}{side}" for name in ("fid", "kid", "is", "is_std", "accuracy") for side in ("", "_a")}
     assert logged.keys() == {"test/rec_a_l1", "test/rec_b_l1"} | sets
     assert logged["test/fid"] != logged["test/fid_a"]
 
@@ -85,9 +87,9 @@ def test_every_number_has_its_protocol_beside_it(tmp_path, caplog):
 class MeanColour(nn.Module):
     """Pictures' mean colour in a few directions: a feature network that shows the order of pictures."""
 
-    def __init__(self):
+    def __init__(self, classes=7):
         super().__init__()
-        self.linear = nn.Linear(3, 4)
+        self.linear = nn.Linear(3, classes)
 
     def forward(self, pictures):
         return self.linear(pictures.float().mean((2, 3)) / 255)
@@ -182,6 +184,94 @@ def test_networks_and_real_pictures_stay_out_of_checkpoints(tmp_path):
     assert abs(sizes[0] - sizes[1]) < 64
 
 
+def test_classes_are_in_the_file_and_not_in_the_log(tmp_path, caplog):
+    module, data = pix2pix(), openmoji()
+    callback = metrics(("is", "accuracy"), per_class=True)
+    run = quiet_trainer(callbacks=[callback], logger=CSVLogger(tmp_path))
+    with caplog.at_level("INFO"):
+        logged = run.validate(module, data, verbose=False)[0]
+    assert logged.keys() == {"val/is", "val/is_std", "val/accuracy"}
+    lines = {
+        line["score"]: line for line in map(json.loads, Path(run.log_dir, "scores.jsonl").read_text().splitlines())
+    }
+    net, right, seen = feature_net("openmoji"), Counter(), Counter()
+    with torch.no_grad():
+        for batch in data.val_dataloader():
+            found = net(to_uint8(module.eval().sample(batch)["fake_B"]))[1].argmax(1)
+            for label, same in zip(batch["A_label"].tolist(), (found == batch["A_label"]).tolist(), strict=True):
+                seen[GROUPS[label]] += 1
+                right[GROUPS[label]] += same
+    table = lines["val/accuracy"]["classes"]
+    assert table == {name: {"value": pytest.approx(right[name] / n), "made": n} for name, n in seen.items()}
+    assert len({entry["value"] for entry in table.values()}) > 1
+    assert lines["val/is"]["classes"].keys() == {name for name, n in seen.items() if n >= 20}
+    assert all(1 <= entry["value"] < 7 for entry in lines["val/is"]["classes"].values())
+    assert "classes" not in lines["val/is_std"]
+    assert not [record for record in caplog.records if "animals-nature" in record.getMessage()]
+    run = quiet_trainer(callbacks=[metrics(("is", "accuracy"))], logger=CSVLogger(tmp_path))
+    run.validate(module, data, verbose=False)
+    assert "classes" not in Path(run.log_dir, "scores.jsonl").read_text()
+
+
+class Noisy(Pix2Pix):
+    """pix2pix with noise: brighter or darker, by the seed."""
+
+    strength = 0.5
+
+    def translate(self, batch, seed=0):
+        noise = torch.rand(len(batch["A"]), 1, 1, 1, generator=torch.Generator().manual_seed(seed))
+        fake = self.generator(batch["A"])
+        return {"fake_B": fake * 0.1 + self.strength * noise.to(fake)}
+
+    def sample(self, batch):
+        return {"real_A": batch["A"], "real_B": batch["B"], **self.translate(batch)}
+
+
+def noisy(**kwargs):
+    torch.manual_seed(1)
+    return Noisy(UNetGenerator(num_downs=5, ngf=2), PatchDiscriminator(6, ndf=2, n_layers=1), **kwargs)
+
+
+def test_diversity_is_the_distance_of_two_noises(tmp_path):
+    import torchvision
+
+    torch.save(torchvision.models.squeezenet1_1(weights=None).state_dict(), tmp_path / "squeeze.pth")
+    callback = ImageMetrics(
+        ("lpips", "diversity", "diversity_lpips"), lpips_net="squeeze", lpips_weights=str(tmp_path / "squeeze.pth")
+    )
+    data = openmoji(batch_size=5, image_size=40)
+    run = quiet_trainer(callbacks=[callback], limit_val_batches=2, logger=CSVLogger(tmp_path))
+    module = noisy()
+    logged = run.validate(module, data, verbose=False)[0]
+    noises = [torch.rand(5, 1, 1, 1, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)]
+    assert logged["val/diversity"] == pytest.approx(0.25 * (noises[0] - noises[1]).abs().mean().item(), rel=1e-2)
+    assert logged["val/diversity_lpips"] > 0
+    assert logged["val/diversity_lpips"] != logged["val/lpips"]
+    lines = {
+        line["score"]: line for line in map(json.loads, Path(run.log_dir, "scores.jsonl").read_text().splitlines())
+    }
+    assert (lines["val/diversity"]["made"], lines["val/diversity"]["pictures"]) == (10, "40x40")
+    assert lines["val/diversity_lpips"]["net"] == "LPIPS squeeze"
+    Noisy.strength, before = 0.0, Noisy.strength
+    try:
+        silent = quiet_trainer(callbacks=[ImageMetrics("diversity")], precision="bf16-mixed", limit_val_batches=1)
+        assert silent.validate(noisy(), data, verbose=False)[0] == {"val/diversity": 0}
+    finally:
+        Noisy.strength = before
+
+
+def test_diversity_does_not_move_training():
+    weights = []
+    for scores in ((), ("diversity", "is", "accuracy")):
+        module = noisy()
+        callbacks = [metrics(scores, per_class=bool(scores))] if scores else []
+        quiet_trainer(callbacks=callbacks, max_epochs=2, limit_train_batches=2, limit_val_batches=2).fit(
+            module, openmoji(batch_size=4)
+        )
+        weights.append({**module.state_dict(), "next": torch.rand(1)})
+    assert all(torch.equal(value, weights[1][key]) for key, value in weights[0].items())
+
+
 def test_best_checkpoint_by_a_score():
     best = ModelCheckpoint("best", monitor="val/fid", mode="min", filename="{epoch}")
     run = quiet_trainer(
@@ -256,6 +346,13 @@ def test_settings_that_do_not_fit_say_so():
         ImageMetrics(("kid",), kid_block_size=0)
     with pytest.raises(ValueError, match="say by which classifier"):
         ImageMetrics(("accuracy",))
+    with pytest.raises(ValueError, match="per_class is for the scores accuracy and is, got l1, fid"):
+        ImageMetrics(("l1", "fid"), per_class=True)
+    with pytest.raises(ValueError, match="diversity compares two noises, but Pix2Pix translates without; leave it"):
+        quiet_trainer(callbacks=[ImageMetrics("diversity")]).validate(pix2pix(), openmoji(), verbose=False)
+    four = MeanColour(4)
+    with pytest.raises(ValueError, match=r"labels must lie in 0…3, got 0…6; the classifier and the data must have"):
+        quiet_trainer(callbacks=[metrics("accuracy", classifier=four)]).validate(pix2pix(), openmoji(), verbose=False)
 
     class Unlabelled(OpenMoji):
         def dataset(self, split):
@@ -296,7 +393,7 @@ def test_an_interrupted_validation_leaves_no_trace(tmp_path):
     torch.save(torchvision.models.squeezenet1_1(weights=None).state_dict(), tmp_path / "squeeze.pth")
     callback = ImageMetrics(("lpips",), lpips_net="squeeze", lpips_weights=str(tmp_path / "squeeze.pth"))
     callback.setup(None, None, "validate")
-    callback._lpips.update(torch.zeros(1, 3, 64, 64), torch.ones(1, 3, 64, 64))
+    callback._lpips["lpips"].update(torch.zeros(1, 3, 64, 64), torch.ones(1, 3, 64, 64))
     run = quiet_trainer(callbacks=[callback], limit_val_batches=1)
     first = run.validate(pix2pix(), openmoji(image_size=64, batch_size=2), verbose=False)[0]["val/lpips"]
     assert first == run.validate(pix2pix(), openmoji(image_size=64, batch_size=2), verbose=False)[0]["val/lpips"]

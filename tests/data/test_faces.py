@@ -25,7 +25,7 @@ from sketchgan.data import (
     read_landmarks,
 )
 from sketchgan.data.faces import Box, crop_box, mask_of, moved, on_white, rotation, warp
-from sketchgan.ops.resize import resize_area
+from sketchgan.ops import resize_area
 
 WHITE = (255.0, 255.0, 255.0)
 
@@ -123,7 +123,7 @@ def test_resizing_keeps_flat_pictures_flat(size):
 
 def test_shrinking_averages():
     columns = torch.tensor([[[0, 30, 60, 90, 120, 150]]], dtype=torch.uint8)
-    assert resize_area(columns, 1, 4).tolist() == [[[10, 50, 100, 140]]]  # a new pixel is one and a half old ones
+    assert resize_area(columns, 1, 4).tolist() == [[[10, 50, 100, 140]]]  # one and a half old pixels each
     assert resize_area(columns, 1, 6).tolist() == columns.tolist()
     square = torch.tensor([[[0, 1], [0, 1]]], dtype=torch.uint8)
     assert resize_area(square, 1, 1).item() == 1  # 0.5 goes up where both sides are halved

@@ -95,7 +95,7 @@ def test_dexined(tmp_path, monkeypatch):
     with torch.no_grad():
         assert_close(found, (network(photos[:, [2, 1, 0]] * 255 - means)[:, 0] / 100).sigmoid())
     torch.save({"other": torch.zeros(1)}, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match=r"other\.pth does not hold DexiNed's weights"):
+    with pytest.raises(ValueError, match=r"other\.pth holds no weights"):
         detector("dexined", tmp_path / "other.pth")
     with pytest.raises(FileNotFoundError, match=r"no weights nowhere\.pth"):
         detector("dexined", "nowhere.pth")

@@ -74,5 +74,5 @@ def test_own_loss_passes_through_and_unknown_names_do_not():
     own = LeastSquaresLoss(0.9)
     assert adversarial_loss(own) is own
     assert isinstance(own, AdversarialLoss)
-    with pytest.raises(ValueError, match="one of vanilla, lsgan, wgangp, hinge, nonsaturating, got 'gan'"):
+    with pytest.raises(ValueError, match="one of vanilla, lsgan, wgangp, hinge, nonsaturating, dragan, got 'gan'"):
         adversarial_loss("gan")

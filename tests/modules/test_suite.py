@@ -1,8 +1,12 @@
-"""What every module must do: one suite over the whole zoo."""
+"""What every module must do: one suite over the whole zoo. One training of each serves many tests."""
 
 import inspect
 import math
 import warnings
+from collections import Counter
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,21 +14,30 @@ import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.plugins import MixedPrecision
 from PIL import Image
 from torch import nn
-from training import quiet_trainer
+from training import quiet_trainer, save
 from zoo import SIZE, ZOO, Entry
 
 import sketchgan
 from sketchgan import GANModule
-from sketchgan.callbacks import CollapseAlarm, ImageMetrics, PredictionWriter, SampleGrid, Speed
-from sketchgan.data import PictureFiles
+from sketchgan.callbacks import CollapseAlarm, ImageMetrics, PredictionWriter, SampleGrid
+from sketchgan.data import PictureFiles, TranslationData
+from sketchgan.networks import Photo2CartoonGenerator
 
-BATCHES = 5
+EPOCHS, BATCHES = 2, 2
+SCORES = ("l1", "ssim", "fid", "kid", "is", "accuracy")
 
 
-@pytest.fixture(params=ZOO)
+@pytest.fixture(params=ZOO, scope="module")
 def entry(request) -> Entry:
+    return ZOO[request.param]
+
+
+@pytest.fixture(params=[name for name, entry in ZOO.items() if entry.whole])
+def whole_entry(request) -> Entry:
+    """Modules of small networks, for what is the same in all modules and takes long."""
     return ZOO[request.param]
 
 
@@ -36,9 +49,9 @@ def epoch_entry(request) -> Entry:
 
 def trainer(**kwargs) -> Trainer:
     defaults = {
-        "max_epochs": 2,
+        "max_epochs": 1,
         "limit_train_batches": BATCHES,
-        "limit_val_batches": 2,
+        "limit_val_batches": 0,
         "log_every_n_steps": 1,
         "deterministic": True,
     }
@@ -60,272 +73,388 @@ def same(a: dict, b: dict) -> list[str]:
 
 
 def unchanged(module: nn.Module, before: dict) -> list[str]:
-    """Names of trainable weights that are as they were."""
-    return [k for k, v in module.named_parameters() if v.requires_grad and torch.equal(v, before[k])]
+    """Names of trainable weights that are as they were, other than shares that are pushed against their limit."""
+    still = {k: v for k, v in module.named_parameters() if v.requires_grad and torch.equal(v, before[k])}
+    return [k for k, v in still.items() if not (k.endswith("rho") and v.eq(0).all())]
 
 
-def test_fit_validate_test_predict(entry, tmp_path):
+def gradient_norm(optimizer) -> float:
+    grads = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    return torch.nn.utils.get_total_norm(grads).item()
+
+
+# One training with everything that may look on
+
+
+class Seeded(Callback):
+    """The same random numbers from here on, whatever scores have drawn to set up their networks."""
+
+    def on_fit_start(self, trainer, pl_module):
+        torch.manual_seed(2)
+
+
+class Witness(Callback):
+    """What the steps of a training show."""
+
+    def __init__(self, networks: dict[str, int]) -> None:
+        self.networks = networks
+        self.samples, self.calls = Counter(), Counter()  # of each network, outside validation
+        self.faults: list[str] = []  # gradients that were computed in vain, or not at all
+        self.norms: list[float] = []  # of the gradients, before each update
+        self.rates: list[list[float]] = []  # of the optimizers, at each batch
+
+    def on_fit_start(self, trainer, pl_module):
+        self.hooks = [
+            getattr(pl_module, name).register_forward_hook(partial(self.count, trainer, name)) for name in self.networks
+        ]
+
+    def count(self, trainer, name, network, inputs, output):
+        if trainer.training:
+            self.samples[name] += len(inputs[0])
+            self.calls[name] += 1
+
+    def on_before_backward(self, trainer, pl_module, loss):
+        self.held = {name: None if p.grad is None else p.grad.clone() for name, p in pl_module.named_parameters()}
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        """Right before each step, exactly that optimizer's parameters hold new gradients."""
+        mine = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        for name, p in pl_module.named_parameters():
+            held = self.held[name]
+            if id(p) not in mine:
+                if p.grad is not None and (held is None or not torch.equal(p.grad, held)):
+                    self.faults.append(f"{name} was differentiated in vain")
+            elif held is not None:
+                self.faults.append(f"{name} was not cleared")
+            elif p.grad is None:
+                self.faults.append(f"{name} has no gradient")
+        self.norms.append(gradient_norm(optimizer))
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.rates.append([optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers])
+
+    def on_fit_end(self, trainer, pl_module):
+        for hook in self.hooks:
+            hook.remove()
+
+
+@dataclass
+class Trained:
+    """Two epochs of two batches with validation, scores, sample grids and logs."""
+
+    module: GANModule
+    data: TranslationData
+    run: Trainer
+    before: dict
+    witness: Witness
+    grid: SampleGrid
+    writer: PredictionWriter
+    logged: dict
+    checkpoint: Path
+
+
+@pytest.fixture(scope="module")
+def trained(entry, tmp_path_factory) -> Trained:
+    folder = tmp_path_factory.mktemp("trained")
     module, data = fresh(entry), entry.datamodule()
     before = weights(module)
-    grid, writer = SampleGrid(count=3), PredictionWriter()
+    witness, grid, writer = Witness(entry.forwards), SampleGrid(count=3), PredictionWriter()
     run = trainer(
-        logger=CSVLogger(tmp_path),
-        callbacks=[grid, ImageMetrics(), writer],
-        limit_test_batches=2,
+        max_epochs=EPOCHS,
+        limit_val_batches=1,
+        limit_test_batches=1,
         limit_predict_batches=2,
+        logger=CSVLogger(folder),
+        callbacks=[
+            Seeded(),
+            witness,
+            grid,
+            ImageMetrics(SCORES, features="openmoji", classifier="openmoji"),
+            CollapseAlarm(),
+            writer,
+        ],
     )
     run.fit(module, data)
-    assert unchanged(module, before) == []
-    assert module.batches_seen == 2 * BATCHES
-    logged = run.logged_metrics
+    run.save_checkpoint(folder / "end.ckpt")
+    logged = dict(run.logged_metrics)
+    return Trained(module, data, run, before, witness, grid, writer, logged, folder / "end.ckpt")
+
+
+def test_fit_validate_test_predict(trained):
+    module, data, run, logged = trained.module, trained.data, trained.run, trained.logged
+    assert unchanged(module, trained.before) == []
+    assert module.batches_seen == EPOCHS * BATCHES
     assert {"g", "d"} <= logged.keys()
     assert all(math.isfinite(value) for value in logged.values())
     scores = [name for name in logged if name.startswith("val/")]
     assert ("val/ssim" in scores) == data.paired
-    assert scores
+    assert {"val/fid", "val/is", "val/accuracy"} <= set(scores)
 
-    picture = Image.open(grid.latest)
+    picture = Image.open(trained.grid.latest)
     rows = len(module.sample(next(iter(data.val_dataloader()))))
     assert picture.height == rows * (SIZE + 2)
 
     assert run.validate(module, data, verbose=False)[0].keys() == set(scores)
     assert run.test(module, data, verbose=False)[0].keys() == {name.replace("val/", "test/") for name in scores}
     run.predict(module, data, return_predictions=False)
-    names = {path.name for path in (writer.written / "fake_B").iterdir()}
-    held_out = data.predict_dataloader().dataset
-    expected = [held_out[i]["A_path"] for i in range(min(8, len(held_out)))]
-    assert names == set(expected)
-    assert Image.open(writer.written / "fake_B" / expected[0]).size == (SIZE, SIZE)
+    written = trained.writer.written / "fake_B"
+    held_out = data.predict_dataloader()
+    expected = [held_out.dataset[i]["A_path"] for i in range(min(2 * held_out.batch_size, len(held_out.dataset)))]
+    assert {path.name for path in written.iterdir()} == set(expected)
+    assert Image.open(written / expected[0]).size == (SIZE, SIZE)
 
 
-def test_forwards_per_step(entry):
+def test_forwards_per_step(entry, trained):
     """No pass is computed twice; evaluation does not run in between."""
-    module = fresh(entry)
-    counts, calls = dict.fromkeys(entry.forwards, 0), dict.fromkeys(entry.forwards, 0)
-    for name in counts:
-
-        def count(m, inputs, output, name=name):
-            counts[name] += len(inputs[0]) // 4
-            calls[name] += 1
-
-        getattr(module, name).register_forward_hook(count)
-    trainer(max_epochs=1, limit_train_batches=2, limit_val_batches=0).fit(module, entry.datamodule())
-    assert counts == {name: 2 * number for name, number in entry.forwards.items()}
-    assert calls == {name: 2 * number for name, number in entry.calls.items()}
+    steps, batch_size = EPOCHS * BATCHES, trained.data.batch_size
+    seen = {name: trained.witness.samples[name] / batch_size for name in entry.forwards}
+    assert seen == {name: steps * number for name, number in entry.forwards.items()}
+    assert trained.witness.calls == {name: steps * number for name, number in entry.calls.items()}
 
 
-def test_no_gradient_is_computed_and_thrown_away(entry):
+def test_no_gradient_is_computed_and_thrown_away(trained):
     """Right before each step, exactly that optimizer's parameters hold new gradients."""
-
-    module = fresh(entry)
-    held, steps = {}, []
-    backward = module.manual_backward
-
-    def remember(loss, *args, **kwargs):
-        held.update({name: None if p.grad is None else p.grad.clone() for name, p in module.named_parameters()})
-        backward(loss, *args, **kwargs)
-
-    def check(optimizer):
-        mine = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        for name, p in module.named_parameters():
-            if id(p) in mine:
-                assert held[name] is None, f"{name} was not cleared"
-                assert p.grad is not None, f"{name} has no gradient"
-            else:
-                in_vain = p.grad is not None and (held[name] is None or not torch.equal(p.grad, held[name]))
-                assert not in_vain, f"{name} was differentiated in vain"
-        steps.append(optimizer)
-
-    module.manual_backward = remember
-    module.on_before_optimizer_step = check
-    trainer(max_epochs=1, limit_train_batches=2, limit_val_batches=0).fit(module, entry.datamodule())
-    assert len(steps) == 2 * len(module.optimizers())
+    assert trained.witness.faults == []
+    optimizers = trained.run.optimizers
+    stepped = Counter(p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"])
+    assert [name for name, p in trained.module.named_parameters() if stepped[p] != p.requires_grad] == []
+    assert len(trained.witness.norms) == EPOCHS * BATCHES * len(trained.module.optimizers())
 
 
-def test_validation_does_not_move_training(entry):
-    states = []
-    for limit in (0, 2):
-        module = fresh(entry)
-        scores = ImageMetrics(("l1", "fid", "kid", "is", "accuracy"), features="openmoji", classifier="openmoji")
-        run = trainer(limit_val_batches=limit, callbacks=[SampleGrid(), scores, CollapseAlarm()])
-        run.fit(module, entry.datamodule())
-        assert ("val/is" in run.logged_metrics) == bool(limit)
-        states.append(weights(module))
-    assert same(*states) == []
+def test_learning_rate_follows_its_curve(entry, trained):
+    made = entry.build().configure_optimizers()
+    groups = [group for optimizer in (made[0] if isinstance(made, tuple) else made) for group in optimizer.param_groups]
+    initial = [group.get("initial_lr", group["lr"]) for group in groups]
+    arguments = inspect.signature(entry.cls).parameters.values()
+    assert set(initial) <= {argument.default for argument in arguments if argument.name != "self"}
+    assert trained.witness.rates == [[pytest.approx(lr * rate) for lr in initial] for rate in entry.rates]
 
 
-def test_round_trip(entry, tmp_path):
-    module = fresh(entry)
-    run = trainer(max_epochs=1)
-    run.fit(module, entry.datamodule())
-    run.save_checkpoint("a.ckpt")
-    batch = next(iter(entry.datamodule().val_dataloader()))
+def test_round_trip(entry, trained):
+    module = trained.module
+    batch = next(iter(entry.datamodule(batch_size=2).val_dataloader()))
     with torch.no_grad():
         pictures = module.eval().sample(batch)
     for load in (entry.cls.load_from_checkpoint, GANModule.load_from_checkpoint, sketchgan.load):
-        again = load("a.ckpt", **entry.networks())
+        again = load(trained.checkpoint, **entry.networks())
         assert type(again) is entry.cls
         assert same(weights(again), weights(module)) == []
-        with torch.no_grad():
-            assert same(again.eval().sample(batch), pictures) == []
         assert dict(again.hparams) == dict(module.hparams)
-    with pytest.raises(ValueError, match=r"networks passed as objects.*pass them again: .*=\w+\(…\)"):
-        sketchgan.load("a.ckpt")
+    with torch.no_grad():
+        assert same(again.eval().sample(batch), pictures) == []
+    wanted = pytest.raises(ValueError, match=r"networks passed as objects.*pass them again: .*=\w+\(…\)")
+    with torch.device("meta"), wanted:  # the default networks may have hundreds of millions of weights
+        sketchgan.load(trained.checkpoint)
+
+
+# The same training without validation, stopped and resumed
 
 
 class SaveAt(Callback):
     """Save after a number of batches."""
 
-    def __init__(self, *batches: int) -> None:
+    def __init__(self, folder: Path, *batches: int) -> None:
+        self.folder = folder
         self.batches = batches
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         if pl_module.batches_seen in self.batches:
-            trainer.save_checkpoint(f"{pl_module.batches_seen}.ckpt")
+            trainer.save_checkpoint(self.folder / f"{pl_module.batches_seen}.ckpt")
 
 
-def final_state(run: Trainer, module: GANModule) -> dict:
-    run.save_checkpoint("final.ckpt")
-    return torch.load("final.ckpt", weights_only=True)
+def end_of(run: Trainer, module: GANModule) -> dict:
+    run.save_checkpoint("end.ckpt")
+    return torch.load("end.ckpt", weights_only=True)
+
+
+@pytest.fixture(scope="module")
+def unbroken(entry, tmp_path_factory) -> tuple[Path, dict]:
+    """Checkpoints in the middle of both epochs, and the end."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    module = fresh(entry)
+    run = trainer(max_epochs=EPOCHS, callbacks=[Seeded(), SaveAt(folder, 1, BATCHES + 1)])
+    run.fit(module, entry.datamodule())
+    run.save_checkpoint(folder / "end.ckpt")
+    return folder, torch.load(folder / "end.ckpt", weights_only=True)
+
+
+def resume(entry: Entry, point: Path, data: TranslationData, **kwargs) -> dict:
+    seed_everything(99)  # what is not restored shows
+    torch.rand(7)
+    module, run = entry.build(), trainer(**kwargs)
+    run.fit(module, data, ckpt_path=point)
+    return end_of(run, module)
+
+
+def assert_same_end(again: dict, end: dict, point: Path) -> None:
+    assert again["sketchgan"]["batches_seen"] == end["sketchgan"]["batches_seen"], point
+    assert same(again["state_dict"], end["state_dict"]) == [], point
+    for a, b in zip(again["optimizer_states"], end["optimizer_states"], strict=True):
+        assert a["param_groups"] == b["param_groups"], point
+        for key in a["state"]:
+            assert same(a["state"][key], b["state"][key]) == [], point
+    ours, other = (c["sketchgan"]["per_rank"][0] for c in (again, end))
+    assert torch.equal(ours["rng"]["torch"], other["rng"]["torch"]), point
+    assert ours["stateful"].keys() == other["stateful"].keys()
+    for name, state in ours["stateful"].items():
+        assert_same_state(state, other["stateful"][name], f"{point}: {name}")
+
+
+def assert_same_state(a, b, what: str) -> None:
+    assert type(a) is type(b), what
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), what
+        for key in a:
+            assert_same_state(a[key], b[key], f"{what}.{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), what
+        for one, other in zip(a, b, strict=True):
+            assert_same_state(one, other, what)
+    else:
+        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b, what
+
+
+def test_validation_does_not_move_training(trained, unbroken):
+    """Nor do scores, grids, logs and saving."""
+    assert_same_end(torch.load(trained.checkpoint, weights_only=True), unbroken[1], trained.checkpoint)
+
+
+def test_exact_resume(entry, unbroken):
+    folder, end = unbroken
+    # The checkpoint of a resumed run replaces the first run's: a second stop resumes from that.
+    for point, stop in ((1, [SaveAt(folder, BATCHES + 1)]), (BATCHES + 1, [])):
+        path = folder / f"{point}.ckpt"
+        again = resume(entry, path, entry.datamodule(), max_epochs=EPOCHS, callbacks=stop)
+        assert_same_end(again, end, path)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_exact_resume(entry, workers):
-    """From the first batch, the middle, the last batch of an epoch, and after validation: the same end."""
+def test_exact_resume_from_every_point(whole_entry, workers):
+    """The first batch, the middle, the last batch of an epoch, and after validation: the same end an epoch later."""
 
     class AfterValidation(Callback):
         def on_validation_end(self, trainer, pl_module):
             if not trainer.sanity_checking and trainer.current_epoch == 0:
                 trainer.save_checkpoint("val.ckpt")
 
-    if workers and not entry.whole:
-        pytest.skip("loaders are the same for all modules")
+    length = {"max_epochs": 3, "limit_train_batches": 3, "limit_val_batches": 1}
     data = {"num_workers": workers, "seed": 3}
-    module = fresh(entry)
-    run = trainer(max_epochs=3, callbacks=[SaveAt(1, 3, BATCHES, BATCHES + 2), AfterValidation()])
-    run.fit(module, entry.datamodule(**data))
-    end = final_state(run, module)
-
-    points = (
-        ["3.ckpt"]
-        if not entry.whole
-        else ["3.ckpt", f"{BATCHES + 2}.ckpt"]
-        if workers
-        else ["1.ckpt", "3.ckpt", f"{BATCHES}.ckpt", "val.ckpt", f"{BATCHES + 2}.ckpt"]
-    )
-    for point in points:
-        seed_everything(99)  # what is not restored shows
-        torch.rand(7)
-        other = entry.build()
-        # The checkpoint of a resumed run replaces the first run's: a second stop resumes from that.
-        run = trainer(max_epochs=3, callbacks=[SaveAt(BATCHES + 2)] if point == "3.ckpt" else [])
-        run.fit(other, entry.datamodule(**data), ckpt_path=point)
-        assert other.batches_seen == 3 * BATCHES, point
-        again = final_state(run, other)
-        assert same(again["state_dict"], end["state_dict"]) == [], point
-        for a, b in zip(again["optimizer_states"], end["optimizer_states"], strict=True):
-            assert a["param_groups"] == b["param_groups"], point
-            for key in a["state"]:
-                assert same(a["state"][key], b["state"][key]) == [], point
-        rng, other_rng = (c["sketchgan"]["per_rank"][0] for c in (again, end))
-        assert torch.equal(rng["rng"]["torch"], other_rng["rng"]["torch"]), point
-        for name, state in rng["stateful"].items():
-            assert len(state["images"]) == len(other_rng["stateful"][name]["images"]) > 0
-            assert all(map(torch.equal, state["images"], other_rng["stateful"][name]["images"])), point
-            assert state["rng"] == other_rng["stateful"][name]["rng"], point
+    module = fresh(whole_entry)
+    run = trainer(**length, callbacks=[SaveAt(Path(), 1, 2, 3, 5), AfterValidation()])
+    run.fit(module, whole_entry.datamodule(**data))
+    end = end_of(run, module)
+    for point in ["5"] if workers else ["1", "2", "3", "val", "5"]:
+        path = Path(f"{point}.ckpt")
+        assert_same_end(resume(whole_entry, path, whole_entry.datamodule(**data), **length), end, path)
 
 
-def test_whole_epochs_resume_exactly(entry):
+def test_whole_epochs_resume_exactly(whole_entry):
     """Without limit_train_batches, where the loader itself knows the epoch's end."""
-    if not entry.whole:
-        pytest.skip("loaders are the same for all modules")
-    data = entry.datamodule(batch_size=20)
-    batches = len(data.train_dataloader())
+    batches = len(whole_entry.datamodule(batch_size=20).train_dataloader())
     assert batches > 2
-    states = []
-    for point in (None, f"{batches}.ckpt", f"{batches + 1}.ckpt"):
-        module = fresh(entry)
-        save = [] if point else [SaveAt(batches, batches + 1)]
-        run = trainer(max_epochs=2, limit_train_batches=1.0, limit_val_batches=0, callbacks=save)
-        run.fit(module, entry.datamodule(batch_size=20), ckpt_path=point)
-        states.append(weights(module))
-    assert same(states[0], states[1]) == []
-    assert same(states[0], states[2]) == []
+    whole = {"max_epochs": 2, "limit_train_batches": 1.0}
+    module = fresh(whole_entry)
+    run = trainer(**whole, callbacks=[SaveAt(Path(), batches, batches + 1)])
+    run.fit(module, whole_entry.datamodule(batch_size=20))
+    end = end_of(run, module)
+    for point in (Path(f"{batches}.ckpt"), Path(f"{batches + 1}.ckpt")):
+        assert_same_end(resume(whole_entry, point, whole_entry.datamodule(batch_size=20), **whole), end, point)
 
 
-def test_bf16(entry):
-    module = fresh(entry)
-    run = trainer(max_epochs=1, precision="bf16-mixed", limit_train_batches=2, callbacks=[ImageMetrics()])
+# Precision, clipping, compilation
+
+
+def scaler() -> MixedPrecision:
+    """What "16-mixed" does on a GPU, on the CPU."""
+    return MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu", init_scale=64.0))
+
+
+def test_bf16_fused_and_clipped(entry):
+    module = fresh(entry, fused=True, clip_g=1.0, clip_d=1.0)
+    short = {"limit_train_batches": 1, "limit_val_batches": 1, "num_sanity_val_steps": 0}
+    run = trainer(precision="bf16-mixed", callbacks=[ImageMetrics()], **short)
     run.fit(module, entry.datamodule())
+    assert {"g", "d"} <= run.logged_metrics.keys()
     assert all(math.isfinite(value) for value in run.logged_metrics.values())
     assert all(p.dtype == torch.float32 and p.isfinite().all() for p in module.parameters())
 
 
-def test_fp16_scaler(entry):
-    """The logic of loss scaling, with a scaler on the CPU: gradients are unscaled before they are clipped."""
-    from lightning.pytorch.plugins import MixedPrecision
-
-    class Norms(Callback):
-        seen = []
-
-        def on_before_optimizer_step(self, trainer, pl_module, optimizer):
-            grads = [p.grad for group in optimizer.param_groups for p in group["params"]]
-            self.seen.append(torch.nn.utils.get_total_norm(grads).item())
-
-    plugin = MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu", init_scale=64.0))
-    norms = Norms()
-    module = fresh(entry)
-    trainer(max_epochs=1, limit_train_batches=2, limit_val_batches=0, plugins=[plugin], callbacks=[norms]).fit(
-        module, entry.datamodule()
-    )
-    scaled = list(norms.seen)
-    Norms.seen = []
-    module = fresh(entry)
-    trainer(max_epochs=1, limit_train_batches=2, limit_val_batches=0, callbacks=[Norms()]).fit(
-        module, entry.datamodule()
+def test_fp16_scaler(entry, trained):
+    """Gradients are unscaled before they are clipped."""
+    witness = Witness({})
+    trainer(limit_train_batches=1, plugins=[scaler()], callbacks=[Seeded(), witness]).fit(
+        fresh(entry), entry.datamodule()
     )
     # Not 64 times as much; the gradients of deep networks with norms on few pixels are rough in half precision.
-    assert all(1 / 4 < one / other < 4 for one, other in zip(scaled, Norms.seen, strict=True))
+    assert len(witness.norms) == len(trained.module.optimizers())
+    assert all(1 / 4 < one / other < 4 for one, other in zip(witness.norms, trained.witness.norms, strict=False))
 
 
-def test_fused_clipped_and_scaled_is_refused(entry):
-    from lightning.pytorch.plugins import MixedPrecision
-
-    plugin = MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu"))
-    run = trainer(max_epochs=1, limit_val_batches=0, plugins=[plugin])
+def test_fused_clipped_and_scaled_is_refused():
+    entry = ZOO["pix2pix"]
     with pytest.raises(ValueError, match=r'cannot be clipped with fused=True and precision="16-mixed"'):
-        run.fit(fresh(entry, fused=True, clip_g=1.0, clip_d=1.0), entry.datamodule())
-    module = fresh(entry, fused=True, clip_g=1.0, clip_d=1.0)
-    trainer(max_epochs=1, limit_train_batches=1, limit_val_batches=0, precision="bf16-mixed").fit(
-        module, entry.datamodule()
-    )
-    assert all(p.isfinite().all() for p in module.parameters())
+        trainer(plugins=[scaler()]).fit(fresh(entry, fused=True, clip_g=1.0, clip_d=1.0), entry.datamodule())
 
 
 @pytest.mark.parametrize(("scaled", "wanted", "expected"), [(0, None, 1), (1, None, 0), (0, False, 0), (1, True, 1)])
 def test_adam_is_fused_unless_gradients_are_scaled(entry, scaled, wanted, expected):
-    from lightning.pytorch.plugins import MixedPrecision
-
-    plugin = MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu"))
     module = fresh(entry) if wanted is None else fresh(entry, fused=wanted)
-    module.trainer = trainer(max_epochs=1, plugins=[plugin] if scaled else [])
+    module.trainer = trainer(plugins=[scaler()] if scaled else [])
     made = module.configure_optimizers()
     optimizers = made[0] if isinstance(made, tuple) else made
     assert {group["fused"] for optimizer in optimizers for group in optimizer.param_groups} == {bool(expected)}
 
 
-def test_compiled_fused_and_channels_last(entry):
-    if not entry.whole:
-        pytest.skip("takes minutes to compile; its parts are compiled in test_ugatit.py")
+def test_clipping_limits_each_optimizer(entry):
+    module = fresh(entry, clip_g=1e-3, clip_d=2e-3)
+    norms = []
+    plain = GANModule.on_before_optimizer_step
+
+    def measure(optimizer):
+        plain(module, optimizer)
+        norms.append((module.trainer.optimizers.index(optimizer), gradient_norm(optimizer)))
+
+    module.on_before_optimizer_step = measure
+    trainer(limit_train_batches=1).fit(module, entry.datamodule())
+    assert dict(norms) == {0: pytest.approx(1e-3, rel=1e-3), 1: pytest.approx(2e-3, rel=1e-3)}
+
+
+def kinds_of_networks() -> list[tuple[str, str]]:
+    """Each class of networks once: an entry that has it, and its name there."""
+    kinds = {
+        type(network): (name, attribute)
+        for name, entry in reversed(ZOO.items())
+        for attribute, network in reversed(entry.networks().items())
+        if next(network.parameters(), None) is not None
+    }
+    del kinds[Photo2CartoonGenerator]  # hundreds of layers take a minute; test_ugatit.py compiles their blocks
+    return list(kinds.values())
+
+
+@pytest.mark.parametrize(("name", "attribute"), kinds_of_networks())
+def test_networks_compile_alike(name, attribute):
+    """Outputs, gradients and statistics, in training; test_speed.py compiles a whole module."""
+    module, given = fresh(ZOO[name]), []
+    module.on_fit_start = lambda: hooks.append(network.register_forward_pre_hook(lambda m, args: given.append(args)))
+    hooks, network = [], getattr(module, attribute)
+    trainer(limit_train_batches=1).fit(module, ZOO[name].datamodule())
+    hooks[0].remove()
+
     torch._dynamo.reset()
-    module = fresh(entry, fused=True)
-    before = weights(module)
-    speed = Speed(channels_last=True, compile=True, backend="aot_eager")
-    run = trainer(max_epochs=1, limit_train_batches=2, limit_val_batches=1, callbacks=[speed])
-    run.fit(module, entry.datamodule())
+    made = []
+    for run in (network, torch.compile(deepcopy(network), backend="aot_eager")):
+        torch.manual_seed(0)
+        run.zero_grad()
+        outputs = run(*(x.detach() if isinstance(x, torch.Tensor) else x for x in given[0]))
+        outputs = [x for x in (outputs if isinstance(outputs, tuple) else [outputs]) if x is not None]
+        sum(x.square().mean() for x in outputs if x.requires_grad).backward()
+        gradients = [p.grad for p in run.parameters() if p.requires_grad]
+        made.append([*outputs, *gradients, *run.buffers()])
     torch._dynamo.reset()
-    assert module.state_dict().keys() == before.keys()
-    assert unchanged(module, before) == []
+    torch.testing.assert_close(made[1], made[0])
+
+
+# Around a training
 
 
 def test_pictures_of_any_size_are_translated_under_their_names(entry, tmp_path):
@@ -336,21 +465,6 @@ def test_pictures_of_any_size_are_translated_under_their_names(entry, tmp_path):
     writer = PredictionWriter("out")
     trainer(callbacks=[writer]).predict(fresh(entry), PictureFiles(["in"]), return_predictions=False)
     assert {str(path.relative_to("out/fake_B")): Image.open(path).size for path in Path("out").rglob("*.png")} == sizes
-
-
-def test_clipping_limits_each_optimizer(entry):
-    module = fresh(entry, clip_g=1e-3, clip_d=2e-3)
-    norms = []
-    plain = GANModule.on_before_optimizer_step
-
-    def measure(optimizer):
-        plain(module, optimizer)
-        grads = [p.grad for group in optimizer.param_groups for p in group["params"]]
-        norms.append((module.trainer.optimizers.index(optimizer), torch.nn.utils.get_total_norm(grads).item()))
-
-    module.on_before_optimizer_step = measure
-    trainer(max_epochs=1, limit_train_batches=1, limit_val_batches=0).fit(module, entry.datamodule())
-    assert dict(norms) == {0: pytest.approx(1e-3, rel=1e-3), 1: pytest.approx(2e-3, rel=1e-3)}
 
 
 def test_subclass_with_an_extra_loss(entry):
@@ -370,7 +484,7 @@ def test_subclass_with_an_extra_loss(entry):
     module = Smooth(lambda_tv=0.7, **entry.networks(), **entry.settings)
     assert module.hparams["lambda_tv"] == 0.7
     assert entry.settings.items() <= module.hparams.items()
-    run = trainer(max_epochs=1)
+    run = trainer(limit_train_batches=1)
     run.fit(module, entry.datamodule())
     assert run.logged_metrics["g/tv"] > 0
     run.save_checkpoint("a.ckpt")
@@ -379,62 +493,48 @@ def test_subclass_with_an_extra_loss(entry):
     assert again.lambda_tv == 0.7
 
 
-def test_learning_rate_follows_its_curve(entry):
-    rates = []
-
-    class Rates(Callback):
-        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-            rates.append([optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers])
-
-    trainer(max_epochs=2, limit_train_batches=2, limit_val_batches=0, callbacks=[Rates()]).fit(
-        fresh(entry), entry.datamodule()
-    )
-    lr = inspect.signature(entry.cls).parameters["lr"].default
-    assert rates == [[pytest.approx(lr * rate)] * 2 for rate in entry.rates]
-
-
-def test_plateau_watches_a_score(epoch_entry):
-    entry = epoch_entry
-    name = "val/l1" if entry.datamodule().paired else "val/rec_a_l1"
-    module = fresh(entry, lr_policy="plateau", lr_monitor=name)
-    run = trainer(max_epochs=1, callbacks=[ImageMetrics()])
-    run.fit(module, entry.datamodule())
-    assert module.lr_schedulers()[0].best == pytest.approx(run.callback_metrics[name].item())
-    module = fresh(entry, lr_policy="plateau", lr_monitor="val/fid")
-    with pytest.raises(ValueError, match="watches lr_monitor='val/fid', which was not logged; there are"):
-        trainer(max_epochs=1, callbacks=[ImageMetrics()]).fit(module, entry.datamodule())
-
-
 def test_nan_stops_and_names_the_term_before_anything_is_saved(entry):
     class Poison(Callback):
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-            if pl_module.batches_seen == 2:
+            if pl_module.batches_seen == 1:
                 next(pl_module.parameters()).data.fill_(float("nan"))
 
     checkpoint = ModelCheckpoint(dirpath="checkpoints", every_n_epochs=1, save_last=True, filename="{epoch}")
-    run = trainer(callbacks=[Poison(), checkpoint], enable_checkpointing=True, log_every_n_steps=100)
+    run = trainer(
+        limit_train_batches=3, callbacks=[Poison(), checkpoint], enable_checkpointing=True, log_every_n_steps=100
+    )
     with pytest.raises(
-        sketchgan.modules.base.NonFiniteLossError, match=r"loss [gd]/\w+ became NaN or infinite at batch 3"
+        sketchgan.modules.base.NonFiniteLossError, match=r"loss [gd]/\w+ became NaN or infinite at batch 2"
     ):
         run.fit(fresh(entry), entry.datamodule())
     assert not list(Path("checkpoints").glob("*"))
 
 
+def test_plateau_watches_a_score(epoch_entry):
+    entry = epoch_entry
+    name = "val/l1" if entry.datamodule().paired else "val/rec_a_l1"
+    short = {"limit_train_batches": 1, "limit_val_batches": 1}
+    module = fresh(entry, lr_policy="plateau", lr_monitor=name)
+    run = trainer(**short, callbacks=[ImageMetrics()])
+    run.fit(module, entry.datamodule())
+    assert module.lr_schedulers()[0].best == pytest.approx(run.callback_metrics[name].item())
+    module = fresh(entry, lr_policy="plateau", lr_monitor="val/fid")
+    with pytest.raises(ValueError, match="watches lr_monitor='val/fid', which was not logged; there are"):
+        trainer(**short, callbacks=[ImageMetrics()]).fit(module, entry.datamodule())
+
+
 def test_planned_epochs_are_compared(epoch_entry):
     entry = epoch_entry
     with pytest.warns(UserWarning, match="planned for 3 epochs .* max_epochs is 1"):
-        trainer(max_epochs=1, limit_train_batches=1, limit_val_batches=0).fit(fresh(entry), entry.datamodule())
+        trainer(limit_train_batches=1).fit(fresh(entry), entry.datamodule())
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "the learning rate is planned")
-        trainer(max_epochs=3, limit_train_batches=1, limit_val_batches=0).fit(fresh(entry), entry.datamodule())
+        trainer(max_epochs=3, limit_train_batches=1).fit(fresh(entry), entry.datamodule())
 
 
-def test_wrong_checkpoint_says_so(entry, tmp_path):
-    other = next(e for e in ZOO.values() if e is not entry)
-    module = fresh(other)
-    run = trainer(max_epochs=1, limit_train_batches=1)
-    run.fit(module, other.datamodule())
-    run.save_checkpoint("other.ckpt")
+def test_wrong_checkpoint_says_so(tmp_path):
+    entry, other = ZOO["pix2pix"], ZOO["cyclegan"]
+    save(fresh(other), "other.ckpt")
     with pytest.raises(ValueError, match=rf"the checkpoint holds .*{other.cls.__name__}, not .*{entry.cls.__name__}"):
         entry.cls.load_from_checkpoint("other.ckpt", **entry.networks())
     torch.save({"model.0.weight": torch.zeros(1)}, "official.pth")

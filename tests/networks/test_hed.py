@@ -103,11 +103,11 @@ def test_bad_weights_say_so(tmp_path, monkeypatch):
     monkeypatch.setattr("sketchgan.networks.hed.HED", functools.partial(HED, **TINY))
     state = HED(**TINY).state_dict()
     torch.save({**state, "fuse.weight": torch.zeros(1, 4, 1, 1)}, tmp_path / "shape.pth")
-    with pytest.raises(ValueError, match=r"shape\.pth.*fuse\.weight of shape \(1, 4, 1, 1\), not \(1, 5, 1, 1\)"):
+    with pytest.raises(ValueError, match=r"shape\.pth holds no weights of HED \(of another shape: fuse\.weight\)"):
         pretrained_hed(tmp_path / "shape.pth")
     del state["conv1_1.bias"]
     torch.save({**state, "conv6.bias": torch.zeros(3)}, tmp_path / "names.pth")
-    with pytest.raises(ValueError, match=r"missing conv1_1\.bias; unknown conv6\.bias"):
+    with pytest.raises(ValueError, match=r"missing: conv1_1\.bias; unknown: conv6\.bias"):
         pretrained_hed(tmp_path / "names.pth")
 
     def offline(*args, **kwargs):

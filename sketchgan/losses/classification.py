@@ -1,0 +1,26 @@
+"""Cross-entropy that looks at what is not yet known (Lin et al., ICCV 2017, arXiv 1708.02002)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def focal_loss(logits: Tensor, labels: Tensor, gamma: float = 2.0) -> Tensor:
+    """Mean over samples of ``(1 - p)^gamma * -log p``, where p is the probability of the true class.
+
+    In float32 under autocast.
+
+    Args:
+        logits: ``(N, n_classes)``.
+        labels: int64 ``(N,)``.
+        gamma: 0 for plain cross-entropy.
+
+    Examples:
+        >>> focal_loss(torch.zeros(1, 2), torch.tensor([0]))
+        tensor(0.1733)
+    """
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if not gamma:
+        return F.cross_entropy(logits, labels)
+    log_p = F.log_softmax(logits, dim=1).gather(1, labels[:, None])[:, 0]
+    return -((1 - log_p.exp()) ** gamma * log_p).mean()
