@@ -89,8 +89,8 @@ def make_edge_maps(
 
     The bytes do not depend on ``num_workers``, ``rank``, ``world``, on interruptions, nor, on a CPU, on ``batch_size``:
     there every worker process takes its pictures through all stages, with one thread and the detector looking at one
-    picture at a time, which needs no further communication and scales with the cores. On a GPU the workers read and resize, the stages run on the device
-    in batches, and threads compress the results.
+    picture at a time, which needs no further communication and scales with the cores. On a GPU the workers read and
+    resize, the stages run on the device in batches, and threads compress the results.
 
     Args:
         inputs: files, and folders that are searched; their sub-folders are kept. One or several.
