@@ -88,9 +88,9 @@ def make_edge_maps(
       "unreadable", with a "message" that names the file.
 
     The bytes do not depend on ``num_workers``, ``rank``, ``world``, on interruptions, nor, on a CPU, on ``batch_size``:
-    there every worker process takes a picture through all stages, one at a time, with one thread, which needs no
-    further communication and scales with the cores. On a GPU the workers read and resize, the stages run on the device
-    in batches, and threads compress the results.
+    there every worker process takes its pictures through all stages, with one thread and the detector looking at one
+    picture at a time, which needs no further communication and scales with the cores. On a GPU the workers read and
+    resize, the stages run on the device in batches, and threads compress the results.
 
     Args:
         inputs: files, and folders that are searched; their sub-folders are kept. One or several.
@@ -141,7 +141,9 @@ def make_edge_maps(
         "keep_photos": keep_photos,
         "pipeline": pipeline.settings(),
     }
-    make_maps(pipeline, torch.zeros(1, 3, pipeline.size, pipeline.size))  # errors now, not in a worker
+    make_maps(
+        pipeline, torch.zeros(1, 3, pipeline.size, pipeline.size, dtype=torch.uint8)
+    )  # errors now, not in a worker
     open_job(out, job)
     shards = math.ceil(len(photographs) / shard_size)
 
@@ -304,10 +306,7 @@ class EdgeMaker(LightningModule):
         maps = make_maps(self.pipeline, batch.photos)
         values = zip(batch.photos.cpu(), maps.edges.cpu(), maps.distance.cpu(), strict=True)
         for row, name, (photo, edges, distance) in zip(batch.rows, batch.names, values, strict=True):
-            if row["status"] == "ok":
-                made = self.threads.submit(finish, row, name, photo, edges, distance, self.keep_photos)
-            else:
-                made = self.threads.submit(dict)
+            made = self.threads.submit(finish, row, name, photo, edges, distance, self.keep_photos)
             self.pending.append((row, made))
 
     def _finish(self, writer: ShardWriter) -> None:
