@@ -47,7 +47,7 @@ class ConditionalBatchNorm(_BatchNorm):
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
             factor = 1 / float(self.num_batches_tracked) if factor is None else factor
-        # Not functional.batch_norm, which refuses a single value per channel; it becomes 0.
+        # Not functional.batch_norm, which refuses a single value per channel; it becomes 0, but for rounding.
         x = torch.batch_norm(x, None, None, mean, variance, by_batch, factor or 0.0, self.eps, True)
         shape = (*x.shape[:2], *[1] * (x.dim() - 2))
         return torch.addcmul(self.offset[labels].view(shape).to(x.dtype), x, self.scale[labels].view(shape).to(x.dtype))

@@ -1,4 +1,4 @@
-"""Masked residual units (SketchyGAN, Chen and Hays, CVPR 2018, arXiv 1801.02753, section 4.1)."""
+"""Masked residual units (SketchyGAN, Chen and Hays, CVPR 2018, arXiv 1801.02753)."""
 
 from typing import Any, Literal
 
@@ -70,8 +70,8 @@ class GatedMRU(ScaleBlock):
 
     Args:
         *args: of all blocks.
-        kind: "v1" has sigmoid gates; "v2" min-max gates (the decoder of the released code); "paper" is the equation of
-            section 4.1: v1 with the output gate's meaning turned round.
+        kind: "v1" has sigmoid gates; "v2" min-max gates (the decoder of the released code); "paper" is v1
+            with the output gate's meaning turned round.
         **kwargs: of all blocks, by name.
     """
 

@@ -1,4 +1,4 @@
-"""Rewarding pictures that differ where their noises do (SketchyGAN, arXiv 1801.02753, section 4.2)."""
+"""Rewarding pictures that differ where their noises do (SketchyGAN, arXiv 1801.02753)."""
 
 import torch
 from torch import Tensor

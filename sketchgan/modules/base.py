@@ -24,7 +24,13 @@ from sketchgan.modules.checkpoint import (
     settings_of,
 )
 from sketchgan.modules.finite import FiniteGuard, NonFiniteLossError
-from sketchgan.modules.strategy import refuse_plain_ddp, refuse_scaled_clipping, refuse_strategy, scales_gradients
+from sketchgan.modules.strategy import (
+    refuse_plain_ddp,
+    refuse_scaled_clipping,
+    refuse_strategy,
+    refuse_sync_batch_norm,
+    scales_gradients,
+)
 from sketchgan.modules.weights import SUFFIX, Absent, fill_up
 from sketchgan.ops import average_batch_norm, get_rng_state, pad_to_multiple, set_rng_state
 
@@ -198,6 +204,7 @@ class GANModule(LightningModule):
 
     def setup(self, stage: str) -> None:
         refuse_strategy(self.trainer)
+        refuse_sync_batch_norm(self.trainer, self)
         if stage == "fit" and self._loaded:
             self.train()
             self._loaded = False

@@ -61,7 +61,7 @@ class SketchyGAN(GANModule):
         adversarial: name of the adversarial loss, or an `AdversarialLoss`. Those with a gradient penalty ("dragan",
             "wgangp") are meant for ``SketchyGANDiscriminator(spectral_norm=False)``.
         perceptual: the perceptual distance; default ``PerceptualLoss()``, Inception-V4, whose weights are downloaded.
-        lambda_gan: weight of the adversarial terms, in both updates.
+        lambda_gan: weight of the adversarial terms in both updates, the gradient penalty included.
         lambda_class_d: weight of the discriminator's classification of real photos.
         lambda_class_g: weight of the generator's, which plainly is cross-entropy.
         focal_gamma: how much the discriminator's classification looks at what it does not know yet; 0 for plain
@@ -233,12 +233,12 @@ class SketchyGAN(GANModule):
         if self.lambda_gan:
             terms["real"] = self.lambda_gan * self.adversarial.real(real.score)
             terms["fake"] = self.lambda_gan * self.adversarial.fake(fake.score)
+            if self.adversarial.lambda_gp:
+                terms["gp"] = self.lambda_gan * self.adversarial.penalty(
+                    lambda pictures: _judged(self.discriminator(pictures, label_b)).score, real_b, fake_b.detach()
+                )
         if self.lambda_class_d and real.class_logits is not None:
             terms["class"] = self.lambda_class_d * focal_loss(real.class_logits, label_b, self.focal_gamma)
-        if self.adversarial.lambda_gp:
-            terms["gp"] = self.adversarial.penalty(
-                lambda pictures: _judged(self.discriminator(pictures, label_b)).score, real_b, fake_b.detach()
-            )
         return terms
 
     def generator_losses(

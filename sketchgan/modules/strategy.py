@@ -5,6 +5,8 @@ from typing import Any
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from lightning.pytorch.utilities import rank_zero_warn
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 _ADVICE = 'use strategy="ddp_find_unused_parameters_true"'
 
@@ -19,6 +21,22 @@ def refuse_strategy(trainer: Trainer) -> None:
         raise ValueError(f"DeepSpeed drives one optimizer, and a GAN has several; {_ADVICE}")
     if isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy):
         rank_zero_warn(f"{type(trainer.strategy).__name__} is untested with GANs, whose networks are small; {_ADVICE}")
+
+
+def refuse_sync_batch_norm(trainer: Trainer, module: nn.Module) -> None:
+    """Raise if norms of a kind of their own are to be made batch norms over all processes, which know none of it.
+
+    Raises:
+        ValueError: naming the norm.
+    """
+    if getattr(trainer.strategy, "_layer_sync", None) is None:
+        return
+    for name, norm in module.named_modules():
+        if isinstance(norm, _BatchNorm) and not type(norm).__module__.startswith("torch."):
+            raise ValueError(
+                f"sync_batchnorm=True would make {name} a plain batch norm, but it is a {type(norm).__name__}; leave it "
+                "out: statistics are those of each process, as in the official code"
+            )
 
 
 def refuse_plain_ddp(trainer: Trainer) -> None:

@@ -14,6 +14,7 @@ from sketchgan import SketchyGAN
 from sketchgan.convert.official import renamed
 from sketchgan.convert.sketchygan import discriminator_keys, generator_keys
 from sketchgan.losses import PerceptualLoss
+from sketchgan.modules.strategy import refuse_sync_batch_norm
 from sketchgan.networks import (
     InceptionV4Stem,
     SketchyGANDiscriminator,
@@ -256,3 +257,14 @@ def test_what_is_refused():
         small().translate({"A": torch.zeros(2, 3, 32, 32)})
     with pytest.raises(ValueError, match="n_iterations must be at least 1, got 0"):
         terms_of(small(n_iterations=0))
+
+
+def test_synchronised_batch_norm_is_refused():
+    """It would turn the conditional norms into plain ones."""
+    run = quiet_trainer(devices=2, strategy="ddp_find_unused_parameters_true", sync_batchnorm=True)
+    with pytest.raises(
+        ValueError, match="sync_batchnorm=True would make generator.encoder.*ConditionalBatchNorm; leave"
+    ):
+        refuse_sync_batch_norm(run, small())
+    refuse_sync_batch_norm(run, nn.BatchNorm2d(3))
+    refuse_sync_batch_norm(quiet_trainer(), small())
