@@ -21,6 +21,7 @@ from sketchgan.modules.checkpoint import (
     forget_remote_files,
     read,
     record_of,
+    refuse_other_class,
     settings_of,
 )
 from sketchgan.modules.finite import FiniteGuard, NonFiniteLossError
@@ -388,16 +389,6 @@ class GANModule(LightningModule):
             height, width = sides["A" if from_a else "B"].shape[-2:]
             cropped[full_name] = images[..., :height, :width]
         return cropped
-
-
-def refuse_other_class(cls: type, record: Mapping[str, Any]) -> None:
-    """Raise if a checkpoint is of another module."""
-    # By name: a script's class has another path when it is run than when it is imported.
-    if record["class_path"].rpartition(".")[2] not in {base.__name__ for base in cls.__mro__}:
-        raise ValueError(
-            f"the checkpoint holds {record['class_path']}, not {class_path(cls)}; load it with sketchgan.load, or "
-            "through its own class"
-        )
 
 
 def refuse_batch_norm(discriminator: nn.Module, remedy: str) -> None:

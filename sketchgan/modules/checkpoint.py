@@ -154,3 +154,13 @@ def compare_weights(module: nn.Module, state: Mapping[str, Tensor], absent: Mapp
         f"{count} weights do not fit {type(module).__name__}: {'; '.join(examples)}. Build the module with the "
         "networks that the checkpoint was trained with"
     )
+
+
+def refuse_other_class(cls: type, record: Mapping[str, Any]) -> None:
+    """Raise if a checkpoint is of another module."""
+    # By name: a script's class has another path when it is run than when it is imported.
+    if record["class_path"].rpartition(".")[2] not in {base.__name__ for base in cls.__mro__}:
+        raise ValueError(
+            f"the checkpoint holds {record['class_path']}, not {class_path(cls)}; load it with sketchgan.load, or "
+            "through its own class"
+        )

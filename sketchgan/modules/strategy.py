@@ -34,8 +34,8 @@ def refuse_sync_batch_norm(trainer: Trainer, module: nn.Module) -> None:
     for name, norm in module.named_modules():
         if isinstance(norm, _BatchNorm) and not type(norm).__module__.startswith("torch."):
             raise ValueError(
-                f"sync_batchnorm=True would make {name} a plain batch norm, but it is a {type(norm).__name__}; leave it "
-                "out: statistics are those of each process, as in the official code"
+                f"sync_batchnorm=True would make {name} a plain batch norm, but it is a {type(norm).__name__}; leave "
+                "it out: statistics are those of each process, as in the official code"
             )
 
 
