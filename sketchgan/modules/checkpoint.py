@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sketchgan.modules.building import class_path
 from sketchgan.modules.weights import SUFFIX, read_weights
 
 
