@@ -268,6 +268,7 @@ def test_ugatit(name, loss_rtol):
     for theirs, ours in UGATIT_NAMES.items():
         state = getattr(module, ours).state_dict()
         after = renamed(reference.under(f"after.{theirs}"), keys[ours])
-        assert after.keys() == state.keys()
+        assert after.keys() == state.keys() if "left_out" not in case else after.keys() <= state.keys()
+        assert len(after) > 20
         for key, expected in after.items():
             assert_close(state[key], expected, 1e-7, f"{ours}.{key}")
