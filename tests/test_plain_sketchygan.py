@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from benchmarks import plain_sketchygan as plain
 from benchmarks.plain_sketchygan import Discriminator, Generator, Stem, Variables, iteration, sketchygan
-from golden_cases import assert_close, golden, golden_json
+from golden_cases import assert_close, golden, golden_json, whole
 from torch import nn
 from torch.optim import Adam
 
@@ -91,7 +91,7 @@ def compare(network, given, expected, rtol):
 
 
 def test_generator():
-    reference = golden("sketchygan_generator")
+    reference = whole("sketchygan_generator")
     given, expected = reference.under("in"), reference.under("out")
     network = Generator(5, 4)
     network.load_state_dict(reference.under("state.G"))
@@ -223,7 +223,7 @@ def has_no_gradient(name):
 
 
 def test_three_iterations(stem):
-    reference = golden("sketchygan_train3")
+    reference = whole("sketchygan_train3")
     case = reference.case
     nets = sketchygan(case["num_classes"], case["size"], case["size"])
     nets["generator"].load_state_dict(reference.under("state.G"))

@@ -86,7 +86,7 @@ def test_three_iterations(name, rtol):
         for key, value in expected.items():
             assert_close(losses[key], value, rtol * value.item(), f"step {k + 1} {key}")
     after = reference.under("after")
-    assert after.keys() == nets.state_dict().keys()
+    assert after.keys() == nets.state_dict().keys() or "left_out" in case
     for key, value in after.items():
         assert_close(nets.state_dict()[key], value, 1e-7, key)
 

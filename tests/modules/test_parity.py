@@ -73,7 +73,7 @@ def compare_weights(
             (name,) = renamed({key: expected}, keys[ours])
             assert_close(state[name], expected, atol, f"{theirs}.{key}")
             compared += 1
-    assert compared > 20
+    assert compared > (10 if "left_out" in reference.case else 20)
 
 
 @pytest.mark.parametrize(
