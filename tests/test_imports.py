@@ -16,7 +16,7 @@ ALLOWED = {
     "metrics": {"networks"},
     "edges": {"networks", "ops"},
     "data": {"networks", "ops", "edges"},
-    "convert": {"blocks", "networks", "modules"},
+    "convert": {"blocks", "networks", "modules", "data"},
     "modules": {"networks", "losses", "ops"},
     "callbacks": {"metrics", "data"},
     "recipes": set(),

@@ -15,7 +15,7 @@ from torchmetrics import Metric
 from sketchgan.callbacks.comparisons import DiversityScore, PairScore, comparisons, diversity, metric_of
 from sketchgan.callbacks.score_file import write_down
 from sketchgan.data.transforms import to_uint8
-from sketchgan.metrics import ClassAccuracy, DistributionScores, FeatureNet, feature_net, lpips
+from sketchgan.metrics import ClassAccuracy, DistributionScores, FeatureNet, auxiliary_net, feature_net, lpips
 
 Score = Literal["l1", "psnr", "ssim", "lpips", "fid", "kid", "is", "accuracy", "diversity", "diversity_lpips"]
 _OF_SETS = ("fid", "kid", "is")
@@ -47,7 +47,8 @@ class ImageMetrics(Callback):
         features: what FID, KID and IS look through: "inception", "openmoji" or a module; see
             `sketchgan.metrics.feature_net`.
         weights: of Inception, a local file; downloaded by default.
-        classifier: for the accuracy: "openmoji", or a module that maps uint8 pictures ``(N, 3, H, W)`` to logits.
+        classifier: for the accuracy: "openmoji"; a module that maps uint8 pictures ``(N, 3, H, W)`` to logits; or
+            "auxiliary", the one that the trained module has in its discriminator.
         lpips_net: "alex", "vgg" or "squeeze".
         lpips_weights: torchvision's weights of that network, a local file; downloaded by default.
         kid_block_size: KID over blocks of at most so many pictures in the order of the files, as U-GAT-IT's authors
@@ -80,7 +81,7 @@ class ImageMetrics(Callback):
         if unknown := set(scores) - set(get_args(Score)):
             raise ValueError(f"unknown scores {', '.join(sorted(unknown))}; there are {', '.join(get_args(Score))}")
         if "accuracy" in scores and classifier is None:
-            raise ValueError("scores has accuracy: say by which classifier, 'openmoji' or a module")
+            raise ValueError("scores has accuracy: say by which classifier, 'openmoji', 'auxiliary' or a module")
         if kid_block_size is not None and kid_block_size < 2:
             raise ValueError(f"kid_block_size must be at least 2, got {kid_block_size}")
         if per_class and not {"accuracy", "is"} & set(scores):
@@ -121,6 +122,10 @@ class ImageMetrics(Callback):
             )
         if self.per_class:
             self._classes = _class_names(getattr(trainer, "datamodule", None))
+        if "accuracy" in self.scores and self.classifier == "auxiliary":
+            if not hasattr(pl_module, "classify"):
+                raise ValueError(f"{type(pl_module).__name__} has no auxiliary classifier; name another classifier")
+            self._nets["classifier"] = auxiliary_net(pl_module.classify)  # type: ignore[arg-type]
         with torch.random.fork_rng(devices=[]):  # training draws the same numbers with and without scores
             self._load()
 

@@ -10,18 +10,10 @@ from torch import Tensor, nn
 
 from sketchgan.blocks import MRU
 from sketchgan.convert.official import KeyMap, OfficialNetwork, State
+from sketchgan.data import SKETCHYGAN_CLASSES
 from sketchgan.networks import SketchyGANDiscriminator, SketchyGANGenerator
 
 SKETCHYGAN = {"generator": "generator", "discriminator": "discriminator"}
-
-CLASSES = (
-    "airplane", "ant", "apple", "banana", "bear", "bee", "bell", "bench", "bicycle", "candle", "cannon", "car_(sedan)",
-    "castle", "cat", "chair", "church", "couch", "cow", "cup", "dog", "elephant", "geyser", "giraffe", "hammer",
-    "hedgehog", "horse", "hotdog", "hourglass", "jellyfish", "knife", "lion", "motorcycle", "mushroom", "pig",
-    "pineapple", "pizza", "pretzel", "rifle", "scissors", "scorpion", "sheep", "snail", "spoon", "starfish",
-    "strawberry", "tank", "teapot", "tiger", "volcano", "zebra",
-)  # fmt: skip
-"""The classes of the Sketchy database that the official code trains on, in the order of its labels."""
 
 _LEFT_OUT = {
     "optimizer state": re.compile(r".*/(Adam|Adam_1)|beta[12]_power(_\d+)?"),
@@ -198,8 +190,8 @@ def data_settings(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     data: dict[str, Any] = {}
     if generator["in_channels"] == 3:
         data["sketch"] = {"image_size": generator["image_size"], "form": "distance", "drawing_size": 256}
-    if generator["n_classes"] == len(CLASSES):
-        data["classes"] = list(CLASSES)
+    if generator["n_classes"] == len(SKETCHYGAN_CLASSES):
+        data["classes"] = list(SKETCHYGAN_CLASSES)
     return data
 
 

@@ -2,7 +2,7 @@
 
 from sketchgan.metrics.class_accuracy import ClassAccuracy
 from sketchgan.metrics.distribution import DistributionScores, block_kid, inception_score
-from sketchgan.metrics.features import FeatureNet, feature_net, lpips
+from sketchgan.metrics.features import FeatureNet, auxiliary_net, feature_net, lpips
 from sketchgan.metrics.segmentation import FCNScore
 from sketchgan.networks import openmoji_classifier
 
@@ -11,6 +11,7 @@ __all__ = [
     "DistributionScores",
     "FCNScore",
     "FeatureNet",
+    "auxiliary_net",
     "block_kid",
     "feature_net",
     "inception_score",

@@ -1,6 +1,7 @@
 """The frozen networks that scores look through, each with a sentence that says which it is."""
 
 import tempfile
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -49,6 +50,26 @@ class FeatureNet(nn.Module):
         out = self.net(pictures)
         features, logits = out if isinstance(out, tuple) else (out, out)
         return features.flatten(1).float(), logits.float()
+
+
+class _Auxiliary(nn.Module):
+    """A module's own classifier, which stays the module's: neither frozen nor moved from here."""
+
+    def __init__(self, classify: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.classify = classify
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.classify(pictures.float() / 127.5 - 1)
+
+
+def auxiliary_net(classify: Callable[[Tensor], Tensor]) -> FeatureNet:
+    """The classifier that a GAN trains beside its discriminator, as a network for the accuracy.
+
+    Args:
+        classify: pictures ``(N, 3, H, W)`` in [-1, 1] → logits ``(N, classes)``, on the device that it chooses.
+    """
+    return FeatureNet(_Auxiliary(classify), "the discriminator's own classifier")
 
 
 def feature_net(which: str | nn.Module, weights: str | Path | None = None) -> FeatureNet:

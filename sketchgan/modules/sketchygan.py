@@ -263,6 +263,18 @@ class SketchyGAN(GANModule):
             terms["diversity"] = self.lambda_diversity * diversity
         return terms
 
+    def classify(self, pictures: Tensor) -> Tensor:
+        """Logits of the classes ``(N, n_classes)`` that the discriminator sees in pictures ``(N, C, H, W)`` in [-1, 1].
+
+        Raises:
+            ValueError: if the discriminator has no classifier.
+        """
+        labels = torch.zeros(len(pictures), dtype=torch.int64, device=self.device)  # a projection would ask for them
+        logits = _judged(self.discriminator(pictures.to(self.device), labels)).class_logits
+        if logits is None:
+            raise ValueError(f"this {type(self.discriminator).__name__} judges pictures without naming their class")
+        return logits
+
     def configure_optimizers(self) -> Any:
         optimizers = [
             self.adam(groups=decay_groups(network, *self.decays), lr=lr, cls=TensorFlowAdam)

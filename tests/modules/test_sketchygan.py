@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from training import quiet_trainer
 
-from sketchgan import SketchyGAN
+from sketchgan import CycleGAN, SketchyGAN
+from sketchgan.callbacks import ImageMetrics
 from sketchgan.convert.official import renamed
 from sketchgan.convert.sketchygan import discriminator_keys, generator_keys
 from sketchgan.losses import PerceptualLoss
@@ -266,3 +267,19 @@ def test_synchronised_batch_norm_is_refused():
         refuse_sync_batch_norm(run, small())
     refuse_sync_batch_norm(run, nn.BatchNorm2d(3))
     refuse_sync_batch_norm(quiet_trainer(), small())
+
+
+def test_accuracy_by_its_own_classifier():
+    """Which stays in the discriminator: not frozen, and not moved into the callback."""
+    module = small()
+    scores = ImageMetrics("accuracy", classifier="auxiliary")
+    data = DataLoader([batch(6)], batch_size=None)
+    run = quiet_trainer(max_epochs=1, callbacks=[scores])
+    run.fit(module, DataLoader([batch(4)], batch_size=None), data)
+    assert all(p.requires_grad for p in module.discriminator.parameters())
+    found = module.classify(module.translate(batch(6))["fake_B"].mul(127.5).add(127.5).round() / 127.5 - 1).argmax(1)
+    assert run.callback_metrics["val/accuracy"] == (found == batch(6)["A_label"]).float().mean()
+    with pytest.raises(ValueError, match="judges pictures without naming their class"):
+        small(discriminator=SketchyGANDiscriminator(3, ndf=2, projection=True)).classify(torch.rand(2, 3, 32, 32))
+    with pytest.raises(ValueError, match="CycleGAN has no auxiliary classifier; name another"):
+        quiet_trainer(callbacks=[scores]).validate(CycleGAN(), data)
