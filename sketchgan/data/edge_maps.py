@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import signal
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -136,7 +137,8 @@ def make_edge_maps(
     job = {
         "root": str(photographs.root),
         "images": len(photographs),
-        "files": list_hash(map(photographs.source, range(len(photographs)))),
+        # Names too: the inputs "photos" and "photos/cat" may find the same files, and name and class them differently.
+        "files": list_hash(of(i) for i in range(len(photographs)) for of in (photographs.source, photographs.name)),
         "shard_size": shard_size,
         "keep_photos": keep_photos,
         "pipeline": pipeline.settings(),
@@ -284,6 +286,8 @@ class EdgeMaker(LightningModule):
         return batch
 
     def predict_step(self, batch: Batch) -> int:
+        if self.trainer.received_sigterm:  # Lightning catches it, and while it predicts does nothing about it
+            raise SystemExit(128 + signal.SIGTERM)
         if self.writer is None:
             self.writer = ShardWriter(self.out, batch.shard, *self.part)
         assert self.writer.number == batch.shard

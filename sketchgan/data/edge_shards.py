@@ -136,10 +136,16 @@ def open_job(out: Path, job: Mapping[str, Any]) -> None:
         if any(out.glob("shard-*")):
             raise ValueError(f"{out} holds shards but no {JOB}, so nothing says how they were made; use another folder")
         out.mkdir(parents=True, exist_ok=True)
-        # Never half a file; of several processes that start together one wins, and the others compare below.
+        # Never half a file; of several processes that start together the first wins, and the others compare below.
         mine = out / f".{JOB}.{os.uname().nodename if hasattr(os, 'uname') else ''}-{os.getpid()}"
         mine.write_text(json.dumps(job, indent=2) + "\n")
-        mine.replace(path)
+        try:
+            os.link(mine, path)  # not replacing a file that another process already holds a lock on
+            mine.unlink()
+        except FileExistsError:
+            mine.unlink()
+        except OSError:  # a file system without links
+            mine.replace(path)
     try:
         there = json.loads(path.read_text())
         differences = _differences(there, json.loads(json.dumps(job)))

@@ -149,7 +149,8 @@ class EdgePipeline:
         """The detector's edge strength, float ``(N, H, W)`` in [0, 1].
 
         Raises:
-            ValueError: for photos of another shape or smaller than the border, or if the detector gives another shape.
+            ValueError: for photos of another shape or smaller than the border, or if the detector gives another shape
+                or NaN.
             TypeError: unless photos are float.
         """
         if photos.ndim != 4 or photos.shape[1] != 3:
@@ -167,6 +168,8 @@ class EdgePipeline:
         expected = (len(photos), height + 2 * b, width + 2 * b)
         if found.shape != expected:
             raise ValueError(f"the detector {self.detector} gave {tuple(found.shape)} instead of {expected}")
+        if found.isnan().any():
+            raise ValueError(f"the detector {self.detector} gave NaN where the strength should be from 0 to 1")
         return found[:, b : height + b, b : width + b].float()
 
     def settings(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from sketchgan.cli import main
 from sketchgan.data import PictureError, make_edge_maps
 from sketchgan.data.edge_batches import Photographs
 from sketchgan.data.edge_maps import EdgeMaker
-from sketchgan.data.edge_shards import ShardWriter, read_edge_manifests
+from sketchgan.data.edge_shards import ShardWriter, open_job, read_edge_manifests
 from sketchgan.edges import EdgePipeline
 from sketchgan.ops.resize import resize_area
 
@@ -108,7 +108,8 @@ def make_slowly(photos: Path, out: Path) -> None:
     make_edge_maps(photos, out, pipeline(), keep_photos="jpeg", batch_size=4, num_workers=1, **SETTINGS)
 
 
-def test_killed_and_restarted_is_as_unbroken(photos, unbroken, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)])
+def test_killed_and_restarted_is_as_unbroken(number, code, photos, unbroken, tmp_path):
     out = tmp_path / "out"
     process = multiprocessing.get_context("fork").Process(target=make_slowly, args=(photos, out))
     process.start()
@@ -117,11 +118,13 @@ def test_killed_and_restarted_is_as_unbroken(photos, unbroken, tmp_path):
             assert process.is_alive()
             time.sleep(0.005)
     finally:
-        os.kill(process.pid, signal.SIGKILL)
+        os.kill(process.pid, number)
         process.join()
-    assert process.exitcode == -signal.SIGKILL
-    assert sorted(path.name for path in out.glob("shard-*")) == ["shard-00000", "shard-00001"]
-    assert begun[0].exists()  # what the restart removes
+    assert process.exitcode == code
+    finished = sorted(path.name for path in out.glob("shard-*"))
+    assert finished[:2] == ["shard-00000", "shard-00001"]
+    assert len(finished) <= 2 + (number == signal.SIGTERM)  # which ends after a batch, perhaps the shard's last
+    assert begun[0].exists() == (number == signal.SIGKILL)  # what the restart removes
     before = (out / "shard-00001/manifest.jsonl").stat().st_mtime_ns
     make_edge_maps(photos, out, pipeline(), num_workers=0, keep_photos="jpeg", **SETTINGS)
     assert tree(out) == tree(unbroken)
@@ -225,14 +228,15 @@ def test_maps_that_are_black_at_64_pixels_are_blank(tmp_path):
         ({"pipeline": {"threshold": 0.5}}, "threshold was 0.09.*, now 0.5"),
         ({"shard_size": 9}, "shard_size was 8, now 9"),
         ({"keep_photos": "png"}, "keep_photos was jpeg, now png"),
-        ({"inputs": "photos/ant"}, "images was 40, now 20"),
+        ({"inputs": ["photos/ant"]}, "images was 40, now 20"),
+        ({"inputs": ["photos/ant", "photos/bee"]}, "the list of pictures differs in names"),  # a.png instead of ant/a.png
     ],
-    ids=["threshold", "shards", "photos", "list"],
+    ids=["threshold", "shards", "photos", "list", "names"],
 )
 def test_other_settings_are_refused(change, message, photos, unbroken):
     before = tree(unbroken)
     settings = {"keep_photos": "jpeg", "num_workers": 0, **SETTINGS, **change}
-    inputs = photos.parent / settings.pop("inputs", "photos")
+    inputs = [photos.parent / path for path in settings.pop("inputs", ["photos"])]
     with pytest.raises(ValueError, match=f"begun with something else.*{message}"):
         make_edge_maps(inputs, unbroken, pipeline(**settings.pop("pipeline", {})), **settings)
     assert tree(unbroken) == before
@@ -244,6 +248,19 @@ def test_other_names_are_refused(mixed, tmp_path):
     (mixed / "0.png").rename(mixed / "0_new.png")
     with pytest.raises(ValueError, match="the list of pictures differs in names"):
         make_edge_maps(mixed, tmp_path / "out", pipeline(), **settings)
+
+
+def test_of_two_that_begin_together_the_first_wins(tmp_path, monkeypatch):
+    link = os.link
+
+    def slowly(mine, path):
+        path.write_text('{"shard_size": 8}')  # another process's
+        link(mine, path)
+
+    monkeypatch.setattr(os, "link", slowly)
+    with pytest.raises(ValueError, match="shard_size was 8, now 9"):
+        open_job(tmp_path, {"shard_size": 9})
+    assert [path.name for path in tmp_path.iterdir()] == ["edges.json"]
 
 
 def test_a_second_process_of_one_part_is_refused(mixed, tmp_path):

@@ -134,3 +134,5 @@ def test_bad_photos_say_so():
         pipeline(torch.rand(1, 3, 16, 20))
     with pytest.raises(ValueError, match=r"gave \(1, 52\) instead of \(1, 52, 52\)"):
         EdgePipeline(lambda given: given.mean((1, 2)), size=None, border=16)(torch.rand(1, 3, 20, 20))
+    with pytest.raises(ValueError, match="gave NaN where the strength should be from 0 to 1"):
+        EdgePipeline(lambda given: given.mean(1) / 0 * 0, size=None, border=16)(torch.rand(1, 3, 20, 20))
