@@ -229,7 +229,10 @@ def test_maps_that_are_black_at_64_pixels_are_blank(tmp_path):
         ({"shard_size": 9}, "shard_size was 8, now 9"),
         ({"keep_photos": "png"}, "keep_photos was jpeg, now png"),
         ({"inputs": ["photos/ant"]}, "images was 40, now 20"),
-        ({"inputs": ["photos/ant", "photos/bee"]}, "the list of pictures differs in names"),  # a.png instead of ant/a.png
+        (
+            {"inputs": ["photos/ant", "photos/bee"]},
+            "the list of pictures differs in names",
+        ),  # a.png instead of ant/a.png
     ],
     ids=["threshold", "shards", "photos", "list", "names"],
 )

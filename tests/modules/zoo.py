@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from sketchgan import UGATIT, CycleGAN, GANModule, Photo2Cartoon, Pix2Pix, SketchyGAN
-from sketchgan.data import OpenMoji, TranslationData
+from sketchgan.data import Mixture, OpenMoji, OpenMojiEdges, OpenMojiSketches, SketchCurriculum, TranslationData
 from sketchgan.networks import (
     PatchDiscriminator,
     Photo2CartoonGenerator,
@@ -34,6 +34,7 @@ class Entry:
     per_sample_settings: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
+    made_of: Callable[..., TranslationData] | None = None  # data of its own, by the same arguments
     whole: bool = False  # small enough for what takes long and is the same in all modules
     rates: tuple[float, ...] = (1, 1, 2 / 3, 2 / 3)  # relative, in two epochs of two batches
 
@@ -41,7 +42,8 @@ class Entry:
         return self.cls(**self.networks(), **self.settings, **kwargs)
 
     def datamodule(self, **kwargs: Any) -> TranslationData:
-        return OpenMoji(image_size=SIZE, groups=["activities"], **{"batch_size": 4, **self.data, **kwargs})
+        settings = {"image_size": SIZE, "batch_size": 4, **self.data, **kwargs}
+        return self.made_of(**settings) if self.made_of else OpenMoji(groups=["activities"], **settings)
 
 
 def pix2pix_networks() -> dict[str, nn.Module]:
@@ -125,6 +127,12 @@ def sketchygan_per_sample() -> dict[str, nn.Module]:
     return {"generator": PerSampleGenerator(), "discriminator": SketchyGANDiscriminator(n_classes=7, ndf=2)}
 
 
+def mixture(**kwargs: Any) -> TranslationData:
+    """Drawings and edge maps, whose proportion changes with every batch."""
+    sources = OpenMojiSketches(groups=["activities"]), OpenMojiEdges(groups=["activities"])
+    return Mixture(*sources, SketchCurriculum(n_iterations=10), photo="plain", **kwargs)
+
+
 SIX = ("generator_ab", "generator_ba", "global_a", "local_a", "global_b", "local_b")
 BY_ITERATION = {"n_iterations": 3, "n_iterations_decay": 20, "lambda_cam": 10.0}
 
@@ -178,6 +186,7 @@ ZOO = {
         per_sample_settings={"lambda_perceptual": 0.0, "lambda_diversity": 0.0},
         settings={"n_iterations": 10, "lambda_perceptual": 0.0, "inference_norm": "running"},
         data={"batch_size": 8},
+        made_of=mixture,
         rates=(1, 0.91, 0.82, 0.73),
     ),
 }
