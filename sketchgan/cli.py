@@ -117,6 +117,7 @@ class SketchGANCLI(LightningCLI):
         grid = next(c for c in trainer.callbacks if isinstance(c, SampleGrid))
         scores = {k: v for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
         minutes, seconds = divmod(round(time.monotonic() - self.started), 60)
+        label = " --label CLASS" if self.model.needs_labels else ""
         others = ", ".join(name for name in recipes() if name.endswith("-openmoji") and name != self.run_name)
         _say(
             f"Trained {type(self.model).__name__} in {minutes} min {seconds} s"
@@ -124,7 +125,7 @@ class SketchGANCLI(LightningCLI):
             *([f"  pictures     {grid.latest}"] if grid.latest else []),
             f"  checkpoints  {best} and last.ckpt",
             f"  logs         tensorboard --logdir {RUNS}",
-            f"Next: sketchgan translate {best} PICTURES --out FOLDER, or another recipe: {others}",
+            f"Next: sketchgan translate {best} PICTURES --out FOLDER{label}, or another recipe: {others}",
         )
 
     def after_predict(self) -> None:

@@ -135,6 +135,9 @@ def _edges(args: list[str]) -> None:
     stages = parser.add_argument_group("stages", "defaults are those of EdgePipeline")
     stages.add_argument("--detector", choices=("hed", "dexined", "canny", "sobel"), help="what finds edges")
     stages.add_argument("--weights", help="file with the weights of hed or dexined, instead of a download")
+    stages.add_argument(
+        "--channel_order", choices=("bgr", "rgb"), help="of what hed is shown; rgb is SketchyGAN's script's mistake"
+    )
     stages.add_argument("--order", choices=("official", "paper"))
     stages.add_argument("--size", type=int, help="side of the maps in pixels")
     stages.add_argument("--border", type=int, help="pixels that the photo is reflected by at each side")
@@ -150,7 +153,7 @@ def _edges(args: list[str]) -> None:
     parser.add_argument("--world", type=int)
     parser.add_argument("--skip_bad", action="store_const", const="skip", default="raise", dest="on_bad_image")
     options = vars(parser.parse_args(args))
-    taken = ("detector", "weights", "order", "size", "border", "threshold", "small_edge")
+    taken = ("detector", "weights", "channel_order", "order", "size", "border", "threshold", "small_edge")
     settings = {name: value for name in taken if (value := options.pop(name)) is not None}
     try:
         with quiet_lightning():

@@ -205,8 +205,11 @@ def _in_folders(root: Path) -> Found:
 
 
 def _in_shards(root: Path, photo_root: str | Path | None) -> Found:
-    job = json.loads((root / "edges.json").read_text())
-    expected = math.ceil(job["images"] / job["shard_size"])
+    try:
+        job = json.loads((root / "edges.json").read_text())
+        expected, size = math.ceil(job["images"] / job["shard_size"]), int(job["pipeline"]["size"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{root / 'edges.json'} is damaged ({error!r}); run sketchgan edges anew") from None
     if (finished := len(list(root.glob("shard-*")))) < expected:
         rank_zero_warn(f"only {finished} of {expected} shards of {root} are finished; the others are left out")
     edges: list[bytes] = []
@@ -243,5 +246,4 @@ def _in_shards(root: Path, photo_root: str | Path | None) -> Found:
     classes = tuple(sorted(set(names)))
     number = {name: label for label, name in enumerate(classes)}
     labels = torch.tensor([number[name] for name in names])
-    size = int(job["pipeline"]["size"])
     return Found(NameIndex(edges), NameIndex(distances), NameIndex(photos), where, labels, classes, size)

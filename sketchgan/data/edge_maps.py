@@ -151,7 +151,7 @@ def make_edge_maps(
 
     trainer = Trainer(
         accelerator=accelerator,
-        devices=devices,
+        devices=_own_gpu(accelerator) if devices == 1 else devices,
         # The processes exchange nothing, and wait for each other at the end, where one may have a day of work left.
         strategy="auto" if devices == 1 else DDPStrategy(process_group_backend="gloo", timeout=timedelta(days=365)),
         plugins=[LightningEnvironment()] if devices == 1 else None,  # alone, whatever has started us
@@ -194,6 +194,12 @@ def _part(rank: int | None, world: int | None, devices: int) -> tuple[int, int]:
     if not 0 <= rank < world:
         raise ValueError(f"rank must be from 0 to world - 1, got rank={rank}, world={world}")
     return rank, world
+
+
+def _own_gpu(accelerator: str) -> int | list[int]:
+    """One device: of several processes that torchrun starts on a machine, each has another GPU."""
+    number = int(os.environ.get("LOCAL_RANK", 0))
+    return [number] if accelerator in ("auto", "gpu", "cuda") and 0 < number < torch.cuda.device_count() else 1
 
 
 @contextlib.contextmanager

@@ -95,6 +95,8 @@ class Mixture(TranslationData):
             raise ValueError(f"judged_share must be between 0 and 1, got {judged_share}")
         if d_iterations is not None and d_iterations < 0:
             raise ValueError(f"d_iterations must not be negative, got {d_iterations}")
+        if samples_per_epoch is not None and samples_per_epoch < 1:
+            raise ValueError(f"samples_per_epoch must be at least 1, got {samples_per_epoch}")
         if curriculum is not None and edges is None:
             raise ValueError("a curriculum needs edges to mix with; without edges all sketches are people's")
         self.sketches = sketches

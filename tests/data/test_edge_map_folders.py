@@ -166,6 +166,9 @@ def test_what_is_wrong_is_named(shards, tmp_path):
         pytest.raises(ValueError, match="no finished shard"),
     ):
         EdgeMapFolders(shards).check()
+    (shards / "edges.json").write_text('{"images": 3')
+    with pytest.raises(ValueError, match=r"edges\.json is damaged \(JSONDecodeError.*run sketchgan edges anew"):
+        EdgeMapFolders(shards).check()
 
 
 def make_other(shards, folder):

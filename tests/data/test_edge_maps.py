@@ -18,7 +18,7 @@ from PIL import Image
 from sketchgan.cli import main
 from sketchgan.data import PictureError, make_edge_maps
 from sketchgan.data.edge_batches import Photographs
-from sketchgan.data.edge_maps import EdgeMaker
+from sketchgan.data.edge_maps import EdgeMaker, _own_gpu
 from sketchgan.data.edge_shards import ShardWriter, open_job, read_edge_manifests
 from sketchgan.edges import EdgePipeline
 from sketchgan.ops.resize import resize_area
@@ -155,6 +155,14 @@ def test_machines_share_the_shards(photos, unbroken, tmp_path, monkeypatch):
     assert not others.exists()
 
 
+def test_processes_on_a_machine_take_a_gpu_each(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for number, device in (("0", 1), ("1", [1]), ("2", 1)):  # the last one sees its own GPU alone, or shares
+        monkeypatch.setenv("LOCAL_RANK", number)
+        assert _own_gpu("auto") == device
+        assert _own_gpu("cpu") == 1
+
+
 def test_batches_on_a_device_are_made_alike(photos, unbroken, tmp_path, monkeypatch):
     """The way that a GPU takes, on the CPU: maps in batches in the main process, files by threads."""
     real = EdgeMaker.predict_dataloader
@@ -229,10 +237,7 @@ def test_maps_that_are_black_at_64_pixels_are_blank(tmp_path):
         ({"shard_size": 9}, "shard_size was 8, now 9"),
         ({"keep_photos": "png"}, "keep_photos was jpeg, now png"),
         ({"inputs": ["photos/ant"]}, "images was 40, now 20"),
-        (
-            {"inputs": ["photos/ant", "photos/bee"]},
-            "the list of pictures differs in names",
-        ),  # a.png instead of ant/a.png
+        ({"inputs": ["photos/ant", "photos/bee"]}, "the list of pictures differs in names"),
     ],
     ids=["threshold", "shards", "photos", "list", "names"],
 )

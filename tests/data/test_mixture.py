@@ -245,6 +245,7 @@ def test_updates_follow_the_module():
         ({"judged_share": 1.5}, "judged_share must be between 0 and 1, got 1.5"),
         ({"d_iterations": -1}, "d_iterations must not be negative"),
         ({"edges": None}, "a curriculum needs edges"),
+        ({"samples_per_epoch": 0}, "samples_per_epoch must be at least 1, got 0"),
         ({"sketch": "lines"}, "sketch must be one of"),
     ],
 )
