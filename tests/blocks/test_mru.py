@@ -8,7 +8,7 @@ import torch
 from golden_cases import golden
 from torch import Tensor, nn
 
-from sketchgan.blocks import Unit, make_block, min_max_gate
+from sketchgan.blocks import SpectralNormLinear, Unit, make_block, min_max_gate
 
 V3 = {
     "norm_activation_in": ("norm_in",),
@@ -108,6 +108,21 @@ def test_official(name):
             module.advance()
     for key, expected in advanced.items():
         close(block.state_dict()[names[key]], expected, 1e-5, key)
+
+
+@pytest.mark.parametrize("run", ["forward", "advance"])
+def test_the_power_iteration_runs_in_full_precision_under_autocast(run, monkeypatch):
+    layer = SpectralNormLinear(4, 4, update="manual")
+    iterated, seen = layer._iterated, []
+
+    def watch(*args):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return iterated(*args)
+
+    monkeypatch.setattr(layer, "_iterated", watch)
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(torch.rand(1, 4)) if run == "forward" else layer.advance()
+    assert seen == [False]
 
 
 def test_a_channel_without_contrast_gives_no_nan():
