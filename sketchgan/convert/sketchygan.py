@@ -24,7 +24,7 @@ CLASSES = (
 """The classes of the Sketchy database that the official code trains on, in the order of its labels."""
 
 _LEFT_OUT = {
-    "optimizer state": re.compile(r".*/(Adam|Adam_1)|beta[12]_power(_\d+)?"),
+    "optimizer state": re.compile(r".*/(Adam|RMSProp|Adadelta|Adagrad)(_1)?|beta[12]_power(_\d+)?"),
     "counters": re.compile(r"Variable(_\d+)?|global_step"),
     "variables of InceptionV4": re.compile(r"InceptionV4/.*"),
 }
