@@ -16,9 +16,10 @@ class _SmoothReLU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        root = (x * x).add_(_WIDTH**2).sqrt_()
-        y = torch.add(x, root).mul_(0.5)
-        ctx.save_for_backward(y, root)
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # squares of 256 overflow in half precision
+        root = (wide * wide).add_(_WIDTH**2).sqrt_()
+        y = torch.add(wide, root).mul_(0.5).to(x.dtype)
+        ctx.save_for_backward(y, root.to(x.dtype))
         return y
 
     @staticmethod

@@ -79,7 +79,8 @@ class _SpectralNorm(nn.Module):
     @torch.no_grad()
     def advance(self) -> None:
         """Store the vector that the passes since the last call arrived at; for ``update="manual"``."""
-        self.weight_u.copy_(self._iterated(self._matrix(), self.weight_u)[0])
+        with torch.autocast(self.weight_orig.device.type, enabled=False):  # as in the passes
+            self.weight_u.copy_(self._iterated(self._matrix(), self.weight_u)[0])
 
     def _iterated(self, matrix: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
         """Both vectors after this layer's number of iterations."""

@@ -16,7 +16,7 @@ from sketchgan.networks import SketchyGANDiscriminator, SketchyGANGenerator
 SKETCHYGAN = {"generator": "generator", "discriminator": "discriminator"}
 
 _LEFT_OUT = {
-    "optimizer state": re.compile(r".*/(Adam|Adam_1)|beta[12]_power(_\d+)?"),
+    "optimizer state": re.compile(r".*/(Adam|RMSProp|Adadelta|Adagrad)(_1)?|beta[12]_power(_\d+)?"),
     "counters": re.compile(r"Variable(_\d+)?|global_step"),
     "variables of InceptionV4": re.compile(r"InceptionV4/.*"),
 }

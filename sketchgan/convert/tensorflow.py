@@ -23,6 +23,7 @@ _FOOTER = 48
 _TYPES = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 9: "<i8", 10: "?", 19: "<f2"}  # DT_FLOAT, DT_DOUBLE, …
 _TEXT = 7  # TensorFlow 2 keeps a description of its objects under a name of its own
 _LONGEST_NAME = 4096
+_MOST_REPEATED = 16  # times the size of an index: of 16 names in a row TensorFlow writes one in full
 _MOST_UNPACKED = 200  # times the size of an archive: weights do not shrink to less
 
 
@@ -64,7 +65,7 @@ def read_tensorflow(path: str | Path, wanted: Callable[[str], bool] = lambda nam
     index = Path(f"{prefix}.index")
     try:
         shards, entries = _read_index(index.read_bytes())
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, TypeError) as error:
         raise ValueError(f"{index} is cut off or damaged, or no index of a TensorFlow checkpoint: {error}") from error
     return _read_values(prefix, shards, {name: entry for name, entry in entries.items() if wanted(name)})
 
@@ -104,11 +105,14 @@ def _read_index(content: bytes) -> tuple[int, dict[str, _Entry]]:
     unused, at = _handle(footer, 0)  # by checkpoints
     place, _ = _handle(footer, at)
     list(_block(content, *unused))
-    shards, entries, last = 0, {}, b""
+    shards, entries, last, names = 0, {}, b"", 0
     for _, handle in _block(content, *place):
         for key, value in _block(content, *_handle(handle, 0)[0]):
             if key <= last and (key or shards):
                 raise ValueError("its names are not in order")
+            names += len(key)
+            if names > _MOST_REPEATED * len(content):
+                raise ValueError("its names repeat each other more than they can")
             if key:
                 entries[key.decode()] = _entry(value)
             else:
@@ -192,7 +196,10 @@ def _entry(message: bytes) -> _Entry:
     by_number = dict(fields)
     dims = [value for number, value in _fields(by_number.get(2, b"")) if number == 2]
     shape = tuple(dict(_fields(dim)).get(1, 0) for dim in dims)  # a size of 0 is not written, as all zeros are not
-    dtype, shard, offset, size, crc = (by_number.get(number, 0) for number in (1, 3, 4, 5, 6))
+    numbers = [by_number.get(number, 0) for number in (1, 3, 4, 5, 6)]
+    if not all(isinstance(number, int) for number in (*shape, *numbers)):
+        raise ValueError("an entry has text where numbers should be")
+    dtype, shard, offset, size, crc = numbers
     return _Entry(dtype, shape, shard, offset, size, crc, 7 in by_number)
 
 

@@ -23,4 +23,6 @@ def focal_loss(logits: Tensor, labels: Tensor, gamma: float = 2.0) -> Tensor:
     if not gamma:
         return F.cross_entropy(logits, labels)
     log_p = F.log_softmax(logits, dim=1).gather(1, labels[:, None])[:, 0]
-    return -((1 - log_p.exp()) ** gamma * log_p).mean()
+    # Below gamma = 1 the factor is infinitely steep where p is 1.
+    unknown = (-log_p.expm1()).clamp_min(torch.finfo(log_p.dtype).tiny)
+    return -(unknown**gamma * log_p).mean()

@@ -112,7 +112,12 @@ class GANModule(LightningModule):
             losses: weighted scalar terms, in the paper's order.
             log_as: name of the total; terms are logged as ``<log_as>/<term>``.
             clip: largest norm of the optimizer's gradients; none by default.
+
+        Raises:
+            ValueError: if there are no terms.
         """
+        if not losses:
+            raise ValueError(f"the loss {log_as} has no terms: at least one of its weights must differ from 0")
         total = torch.as_tensor(sum(losses.values()))
         if clip is not None:
             refuse_scaled_clipping(self.trainer, optimizer)

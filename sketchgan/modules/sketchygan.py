@@ -184,10 +184,20 @@ class SketchyGAN(GANModule):
                 "a single sketch is normalised with itself, so its noise has no effect; translate several at once, or "
                 'set inference_norm="running"'
             )
+        if self.inference_norm == "running" and not (self._trainer and self._trainer.sanity_checking):
+            self._warn_without_averages()
         seeds = seeds_of(list(map(str, range(len(sketch)))) if names is None else names, variants)
         draws = [torch.randn(self.noise_dim, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         with inference_policy(self.generator):
             return self.generator(sketch, labels, torch.stack(draws).to(sketch))
+
+    def _warn_without_averages(self) -> None:
+        norms = (module for module in self.generator.modules() if hasattr(module, "statistics"))
+        if getattr(next(norms, None), "num_batches_tracked", 1) == 0:
+            rank_zero_warn(
+                'inference_norm="running", but the generator has no averages of training (weights of the official code '
+                'hold none): use "batch", or train first'
+            )
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         opt_g, opt_d = self.optimizers()
@@ -195,7 +205,8 @@ class SketchyGAN(GANModule):
         for part in for_d:
             with frozen(self.generator):
                 fake_b = self.generator(part["A"], part["A_label"], self.noise(part))
-            self.minimize(opt_d, self.discriminator_losses(part, fake_b), "d", self.clip_d)
+            if losses := self.discriminator_losses(part, fake_b):
+                self.minimize(opt_d, losses, "d", self.clip_d)
 
         noises = [self.noise(for_g) for _ in range(2 if self.lambda_diversity else 1)]
         made = self.generator(for_g["A"], for_g["A_label"], *noises)

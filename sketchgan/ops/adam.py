@@ -15,10 +15,10 @@ class TensorFlowAdam(Adam):
     Takes the arguments of ``torch.optim.Adam``. State dicts hold the number of steps beside each group's settings.
     """
 
-    def __init__(self, params: Any, lr: float = 1e-3, *args: Any, **kwargs: Any) -> None:
-        super().__init__(params, lr, *args, **kwargs)
-        for group in self.param_groups:
-            group |= {"steps": 0, "final_eps": group["eps"]}
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        group |= {"steps": 0, "final_eps": group["eps"]}
 
     def step(self, closure: Callable[[], float] | None = None) -> Any:
         for group in self.param_groups:

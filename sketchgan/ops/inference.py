@@ -39,7 +39,7 @@ def inference_policy(
     """Put ``network`` in evaluation mode for the block, with two exceptions where wanted.
 
     No running statistic is touched, no global random number is drawn, and every sample's output depends on that
-    sample and its seed alone, not on the batch around it.
+    sample and its seed alone, not on the batch around it, unless a norm is told to (see `use_statistics`).
 
     Args:
         network: any network.
@@ -64,7 +64,7 @@ def inference_policy(
         try:
             network.eval()
             for module in network.modules():
-                if sample_statistics and isinstance(module, _BatchNorm):
+                if sample_statistics and isinstance(module, _BatchNorm) and not hasattr(module, "statistics"):
                     hooks.callback(module.register_forward_hook(_normalise_each).remove)
                 if dropout and isinstance(module, nn.Dropout):
                     hooks.callback(module.register_forward_hook(_SeededDropout(seeds)).remove)

@@ -8,7 +8,7 @@ import torch
 from golden_cases import golden
 from torch import Tensor, nn
 
-from sketchgan.blocks import Unit, make_block, min_max_gate
+from sketchgan.blocks import SpectralNormLinear, Unit, make_block, min_max_gate
 
 V3 = {
     "norm_activation_in": ("norm_in",),
@@ -110,6 +110,21 @@ def test_official(name):
         close(block.state_dict()[names[key]], expected, 1e-5, key)
 
 
+@pytest.mark.parametrize("run", ["forward", "advance"])
+def test_the_power_iteration_runs_in_full_precision_under_autocast(run, monkeypatch):
+    layer = SpectralNormLinear(4, 4, update="manual")
+    iterated, seen = layer._iterated, []
+
+    def watch(*args):
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return iterated(*args)
+
+    monkeypatch.setattr(layer, "_iterated", watch)
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(torch.rand(1, 4)) if run == "forward" else layer.advance()
+    assert seen == [False]
+
+
 def test_a_channel_without_contrast_gives_no_nan():
     flat = torch.zeros(1, 2, 4, 4, requires_grad=True)
     gate = min_max_gate(flat)
@@ -145,3 +160,13 @@ def test_blocks_compile_alike(kind):
         made.append([y, *(p.grad for p in run.parameters()), *run.buffers()])
     torch._dynamo.reset()
     torch.testing.assert_close(made[1], made[0])
+
+
+def test_smooth_relu_of_large_values_in_half_precision():
+    x = torch.tensor([-3e4, -4.0, 0.0, 3e4], dtype=torch.float16, requires_grad=True)
+    y = smooth_relu(x)
+    assert y.tolist() == pytest.approx([0, 0.0056, 0.15, 3e4], abs=2e-4)
+    y.sum().backward()
+    assert x.grad.tolist() == pytest.approx([0, 0.0014, 0.5, 1], abs=2e-4)
+    exact = torch.randn(20, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(smooth_relu, exact)

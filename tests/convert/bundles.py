@@ -31,9 +31,13 @@ def message(fields):
 
 
 def block(entries):
-    content = b"".join(
-        varint(0) + varint(len(key)) + varint(len(value)) + key + value for key, value in entries
-    ) + (0).to_bytes(4, "little") + (1).to_bytes(4, "little") + b"\x00"  # fmt: skip
+    """Keys are stored as what differs from the one before, all of them after a single restart."""
+    content, last = b"", b""
+    for key, value in entries:
+        shared = next((i for i, pair in enumerate(zip(last, key, strict=False)) if len(set(pair)) > 1), len(last))
+        content += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
+        last = key
+    content += (0).to_bytes(4, "little") + (1).to_bytes(4, "little") + b"\x00"
     return content + masked(crc32c(content)).to_bytes(4, "little")
 
 

@@ -13,6 +13,7 @@ import sketchgan
 from sketchgan.cli import main
 from sketchgan.convert import convert, from_official, from_tensorflow, read_tensorflow, to_official
 from sketchgan.convert.official import compare
+from sketchgan.convert.sketchygan import left_out
 from sketchgan.convert.systems import official_network
 from sketchgan.data import SKETCHYGAN_CLASSES
 from sketchgan.modules import SketchyGAN
@@ -144,6 +145,12 @@ def test_what_ours_keeps_beside_is_not_written():
     assert (norm.num_batches_tracked, norm.running_mean.abs().max()) == (0, 0)
     judge = SketchyGANDiscriminator(2, ndf=1, sn_update="forward")
     assert torch.equal(from_official(to_official(judge)).stem.weight_u, judge.stem.weight_u)
+
+
+@pytest.mark.parametrize("slot", ["Adam", "Adam_1", "RMSProp", "RMSProp_1", "Adadelta", "Adadelta_1", "Adagrad"])
+def test_slots_of_every_optimizer_of_the_official_code_are_left_out(slot):
+    assert left_out(f"generator/Conv/weights/{slot}") == "optimizer state"
+    assert not left_out(f"generator/{slot}/weights")
 
 
 # Files

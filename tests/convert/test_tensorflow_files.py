@@ -118,6 +118,10 @@ def test_missing_files():
         ({"f3": 3}, "no x.data-00003-of-00001"),
         ({"f6": 1}, "x.data-00000-of-00001 is damaged: the checksum of v differs"),
         ({"f7": b"\x0a\x00"}, "x: v is stored in parts"),
+        ({"f2": message([(2, message([(1, b"aa")]))])}, "x.index .*: an entry has text where numbers should be"),
+        ({"f4": b"a"}, "x.index .*: an entry has text where numbers should be"),
+        ({"f2": 5}, "x.index is cut off or damaged"),
+        ({"header": ((1, b"a"),)}, "x.index is cut off or damaged"),
     ],
 )
 def test_wrong_entries(changes, message):
@@ -138,6 +142,10 @@ def test_indices_that_would_fill_the_memory():
         read_tensorflow("x")
     write_index("x", [many[0], (b"v" * 5000, many[1][1])])
     with pytest.raises(ValueError, match=r"x.index .* an entry is longer than it can be"):
+        read_tensorflow("x")
+    write_index("x", [many[0], *((b"v" * 4000 + b"%03d" % i, b"") for i in range(200))])
+    assert Path("x.index").stat().st_size < 20_000
+    with pytest.raises(ValueError, match=r"x.index .* its names repeat each other more than they can"):
         read_tensorflow("x")
 
 

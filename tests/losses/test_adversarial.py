@@ -5,7 +5,14 @@ import torch
 import torch.nn.functional as F
 from golden_cases import assert_close, golden
 
-from sketchgan.losses import AdversarialLoss, LeastSquaresLoss, VanillaLoss, WassersteinGPLoss, adversarial_loss
+from sketchgan.losses import (
+    AdversarialLoss,
+    LeastSquaresLoss,
+    VanillaLoss,
+    WassersteinGPLoss,
+    adversarial_loss,
+    focal_loss,
+)
 
 NAMES = ["vanilla", "lsgan", "wgangp", "hinge", "nonsaturating"]
 
@@ -76,3 +83,11 @@ def test_own_loss_passes_through_and_unknown_names_do_not():
     assert isinstance(own, AdversarialLoss)
     with pytest.raises(ValueError, match="one of vanilla, lsgan, wgangp, hinge, nonsaturating, dragan, got 'gan'"):
         adversarial_loss("gan")
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+def test_focal_loss_of_what_is_certain_has_a_gradient(gamma):
+    logits = torch.tensor([[200.0, 0.0], [0.0, 200.0]], requires_grad=True)
+    focal_loss(logits, torch.tensor([0, 0]), gamma).backward()
+    assert torch.equal(logits.grad[0], torch.zeros(2))
+    assert logits.grad[1].tolist() == pytest.approx([-0.5, 0.5])

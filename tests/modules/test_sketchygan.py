@@ -157,6 +157,7 @@ ALL = {"d/real", "d/fake", "d/class", "g/gan", "g/class", "g/l1", "g/diversity"}
         ({"adversarial": "wgangp", "spectral_norm": False}, ALL | {"d/gp"}),
         ({"projection": True, "n_blocks": 2}, ALL - {"d/class", "g/class"}),
         ({"sn_update": "forward"}, ALL),
+        (dict.fromkeys(("lambda_gan", "lambda_class_d", "lambda_class_g"), 0.0), {"g/l1", "g/diversity"}),
     ],
 )  # fmt: skip
 def test_losses_can_be_left_out(settings, terms):
@@ -231,6 +232,8 @@ def test_statistics_of_the_batch_or_of_training():
         alone = running.translate(one)["fake_B"]
     torch.testing.assert_close(alone, running.translate(given)["fake_B"][:1], atol=1e-5, rtol=0)
     assert not torch.equal(alone, running.translate(one, seed=5)["fake_B"])
+    with pytest.warns(UserWarning, match="the generator has no averages of training"):
+        small(inference_norm="running").translate(given)
     with pytest.raises(ValueError, match='statistics must be "batch" or "running", got \'mean\''):
         small(inference_norm="mean")
 
@@ -258,6 +261,9 @@ def test_what_is_refused():
         small().translate({"A": torch.zeros(2, 3, 32, 32)})
     with pytest.raises(ValueError, match="n_iterations must be at least 1, got 0"):
         terms_of(small(n_iterations=0))
+    nothing = dict.fromkeys(("lambda_gan", "lambda_class_g", "lambda_l1", "lambda_diversity"), 0.0)
+    with pytest.raises(ValueError, match="the loss g has no terms"):
+        terms_of(small(**nothing))
 
 
 def test_synchronised_batch_norm_is_refused():
