@@ -8,7 +8,7 @@ import torch
 from golden_cases import golden
 from torch import Tensor, nn
 
-from sketchgan.blocks import SpectralNormLinear, Unit, make_block, min_max_gate
+from sketchgan.blocks import SpectralNormLinear, Unit, make_block, min_max_gate, smooth_relu
 
 V3 = {
     "norm_activation_in": ("norm_in",),
