@@ -137,6 +137,18 @@ def test_bytes_do_not_depend_on_workers_and_batches(division, photos, unbroken, 
     assert tree(tmp_path / "out") == tree(unbroken)
 
 
+def test_on_a_cpu_the_detector_sees_one_photo_at_a_time(mixed, tmp_path):
+    seen = []
+
+    def darkness(photos):
+        seen.append(len(photos))
+        return 1 - photos.mean(1)
+
+    settings = {"num_workers": 0, "on_bad_image": "skip", **SETTINGS}
+    make_edge_maps(mixed, tmp_path / "out", EdgePipeline(darkness, size=SIZE, border=0), **settings)
+    assert set(seen) == {1}
+
+
 def test_machines_share_the_shards(photos, unbroken, tmp_path, monkeypatch):
     out = tmp_path / "out"
     settings = {"num_workers": 0, "keep_photos": "jpeg", **SETTINGS}
