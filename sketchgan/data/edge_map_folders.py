@@ -228,7 +228,7 @@ def _in_shards(root: Path, photo_root: str | Path | None) -> Found:
             distances.append(os.fsencode(os.path.join(shard, row["distance"])))
             photos.append(os.fsencode(os.path.join(shard, row["photo"]) if kept else row["source"]))
             names.append(row["class"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError) as error:
         raise ValueError(
             f"a manifest of {root} is damaged, in or after {shard}: {error!r}; remove that shard and make it again"
         ) from None

@@ -182,11 +182,26 @@ def read_edge_manifests(out: str | Path) -> Iterator[Row]:
 
     Raises:
         FileNotFoundError: if it is none.
-
+        ValueError: if a manifest is damaged.
     """
     if not (Path(out) / JOB).is_file():
         raise FileNotFoundError(f"no {JOB} in {out}: it is not a folder of sketchgan edges")
+    job = json.loads((Path(out) / JOB).read_text())
     for folder in sorted(Path(out).glob("shard-*")):
         with (folder / MANIFEST).open() as lines:
-            for line in lines:
-                yield {"shard": folder.name, **json.loads(line)}
+            try:
+                rows = [json.loads(line) for line in lines]
+            except json.JSONDecodeError as error:
+                raise ValueError(
+                    f"{folder / MANIFEST} is damaged ({error}); remove {folder}, and run sketchgan edges again to make "
+                    "it anew"
+                ) from None
+        before = int(folder.name.removeprefix("shard-")) * job["shard_size"]
+        expected = min(job["shard_size"], job["images"] - before)
+        if len(rows) != expected:
+            raise ValueError(
+                f"{folder / MANIFEST} has {len(rows)} lines for {expected} pictures; remove {folder}, and run "
+                "sketchgan edges again to make it anew"
+            )
+        for row in rows:
+            yield {"shard": folder.name, **row}
