@@ -282,3 +282,13 @@ def test_padding_reflects_any_size():
     assert torch.equal(pad_to_multiple(wide, 8)[..., :10, :9], wide)
     reflected = torch.nn.functional.pad(wide, (0, 7, 0, 6), mode="reflect")
     assert torch.equal(pad_to_multiple(wide, 16), reflected)
+
+
+def test_sigterm_ends_a_translation_after_its_batch(checkpoints, inputs, monkeypatch):
+    """Lightning takes the signal for training and predicts on."""
+    received = property(lambda trainer: len(list(Path("out").rglob("*.png"))) == 2)
+    monkeypatch.setattr("lightning.pytorch.Trainer.received_sigterm", received)
+    with pytest.raises(SystemExit) as end:
+        translate(f"{checkpoints}/pix2pix.ckpt", inputs, "out", accelerator="cpu")
+    assert end.value.code == 128 + 15
+    assert len(list(Path("out").rglob("*.png"))) == 2

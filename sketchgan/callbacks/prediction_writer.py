@@ -1,5 +1,6 @@
 """Saving what ``Trainer.predict`` makes."""
 
+import signal
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -55,6 +56,8 @@ class PredictionWriter(BasePredictionWriter):
             names = names or [f"{index:06d}.png" for index in indices]
             for image, name in zip(images, names, strict=True):
                 _save(image, self._target(made, name), self.truncate)
+        if trainer.received_sigterm:  # Lightning catches it, and while it predicts does nothing about it
+            raise SystemExit(128 + signal.SIGTERM)
 
     def _target(self, made: str, name: str) -> Path:
         """Where the translation of a file belongs, without a suffix; never outside the folder."""
