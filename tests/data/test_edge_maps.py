@@ -18,7 +18,7 @@ from PIL import Image
 from sketchgan.cli import main
 from sketchgan.data import PictureError, make_edge_maps
 from sketchgan.data.edge_batches import Photographs
-from sketchgan.data.edge_maps import EdgeMaker, _own_gpu
+from sketchgan.data.edge_maps import EdgeMaker, _cores, _own_gpu
 from sketchgan.data.edge_shards import ShardWriter, open_job, read_edge_manifests
 from sketchgan.edges import EdgePipeline
 from sketchgan.ops.resize import resize_area
@@ -351,3 +351,11 @@ def test_command(mixed, tmp_path, capsys):
         main([*command, "--num_workers=0", "--skip_bad"])
     assert "5 edge maps" in capsys.readouterr().out
     assert "2_cut.png" in str(ended.value)
+
+
+def test_processes_of_torchrun_share_the_cores(monkeypatch):
+    alone = _cores()
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert _cores() == max(1, alone // 2)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1000")
+    assert _cores() == 1
