@@ -98,6 +98,7 @@ def test_photos_are_kept_at_full_colour_resolution(photos, unbroken):
 
 
 def make_slowly(photos: Path, out: Path) -> None:
+    torch.set_num_threads(1)  # a forked process would wait for its parent's threads for ever
     write = ShardWriter.add
 
     def slowly(*args):
