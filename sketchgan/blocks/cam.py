@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sketchgan.blocks.spectral_norm import SpectralNormLinear
+from sketchgan.blocks.spectral_norm import SpectralNormLinear, raw_weight
 
 
 class CAM(nn.Module):
@@ -52,7 +52,7 @@ class CAM(nn.Module):
     def _attention(self, fc: nn.Linear) -> Tensor:
         if self.gmp_fc is None:
             return (fc.normalised_weight() if isinstance(fc, SpectralNormLinear) else fc.weight) + fc.bias
-        return fc.weight_orig if isinstance(fc, SpectralNormLinear) else fc.weight
+        return raw_weight(fc)
 
 
 def _logit(fc: nn.Linear, pooled: Tensor, passes: int) -> Tensor:

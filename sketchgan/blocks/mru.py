@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sketchgan.blocks.conditional_norm import ConditionalBatchNorm
-from sketchgan.blocks.scale_block import ScaleBlock, conv_weight, double
+from sketchgan.blocks.scale_block import ScaleBlock, double
+from sketchgan.blocks.spectral_norm import raw_weight
 
 
 def min_max_gate(x: Tensor) -> Tensor:
@@ -91,7 +92,7 @@ class GatedMRU(ScaleBlock):
     def decayed(self) -> list[nn.Parameter]:
         """The weights that the official code decays: those of convolutions, but for the projection."""
         return [
-            weight for weight in super().decayed() if self.project is None or weight is not conv_weight(self.project)
+            weight for weight in super().decayed() if self.project is None or weight is not raw_weight(self.project)
         ]
 
     def forward(self, hidden: Tensor, image: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sketchgan.blocks.activation import Activation, activation_layer
 from sketchgan.blocks.conditional_norm import ConditionalBatchNorm
-from sketchgan.blocks.spectral_norm import SpectralNormConv2d
+from sketchgan.blocks.spectral_norm import SpectralNormConv2d, raw_weight
 
 Resize = Literal["down", "up", "none"]
 
@@ -70,11 +70,9 @@ class ScaleBlock(nn.Module):
         options: dict[str, Any] = {"kernel_size": kernel_size, "padding": kernel_size // 2}
         if self.spectral_norm is None:
             conv = nn.Conv2d(in_channels, out_channels, **options)
-            weight = conv.weight
         else:
             conv = SpectralNormConv2d(in_channels, out_channels, **options, **self.spectral_norm)
-            weight = conv.weight_orig
-        nn.init.normal_(weight, 0.0, 0.02)
+        nn.init.normal_(raw_weight(conv), 0.0, 0.02)
         nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         return conv
 
@@ -83,7 +81,7 @@ class ScaleBlock(nn.Module):
 
     def decayed(self) -> list[nn.Parameter]:
         """The weights that the official code decays: those of convolutions."""
-        return [conv_weight(module) for module in self.modules() if isinstance(module, nn.Conv2d)]
+        return [raw_weight(module) for module in self.modules() if isinstance(module, nn.Conv2d)]
 
     def forward(self, hidden: Tensor, image: Tensor, labels: Tensor | None = None) -> Tensor:
         if self.resize == "up":
@@ -112,8 +110,3 @@ def halve(x: Tensor) -> Tensor:
 def double(x: Tensor) -> Tensor:
     """Every pixel as 2 × 2."""
     return F.interpolate(x, scale_factor=2, mode="nearest")
-
-
-def conv_weight(conv: nn.Module) -> nn.Parameter:
-    """Of a convolution, also under spectral norm."""
-    return conv.weight_orig if isinstance(conv, SpectralNormConv2d) else conv.weight  # type: ignore[return-value]

@@ -119,6 +119,11 @@ class _SpectralNorm(nn.Module):
         return y if bias is None else y + bias.view(-1, *[1] * (y.dim() - 2)).to(y.dtype)
 
 
+def raw_weight(layer: nn.Module) -> nn.Parameter:
+    """The weight of a layer as it is trained: not yet divided, if there is spectral norm."""
+    return layer.weight_orig if isinstance(layer, _SpectralNorm) else layer.weight  # type: ignore[return-value]
+
+
 class SpectralNormConv2d(_SpectralNorm, nn.Conv2d):
     """Convolution whose weight is divided by its largest singular value.
 

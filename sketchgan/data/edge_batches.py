@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as F
@@ -20,6 +19,7 @@ from sketchgan.data.edge_shards import Row
 from sketchgan.data.files import PictureFiles
 from sketchgan.data.index import stem_of
 from sketchgan.data.pictures import PictureError
+from sketchgan.data.transforms import to_levels
 from sketchgan.edges import EdgeMaps, drawn_lines
 from sketchgan.ops.resize import resize_area
 
@@ -103,14 +103,9 @@ class Photographs:
             message = str(error).replace(str(source.folders[0] / source.name(i)), row["source"])
             row |= {"status": "unreadable", "message": message}
             return row, torch.zeros(3, self.size, self.size, dtype=torch.uint8)
-        if isinstance(picture, Image.Image):
-            levels = F.pil_to_tensor(picture)
-        else:
-            levels = (picture * 255).round().to(torch.uint8)
+        levels = to_levels(picture)
         row |= {"width": levels.shape[2], "height": levels.shape[1], "status": "ok"}
-        if levels.shape[1:] != (self.size, self.size):
-            levels = resize_area(levels, self.size, self.size)
-        return row, levels
+        return row, resize_area(levels, self.size, self.size)
 
 
 @dataclass

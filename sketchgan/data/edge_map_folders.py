@@ -108,8 +108,7 @@ class EdgeMapFolders(SketchSource):
         return int(self._entries[index])
 
     def _resized(self, levels: Tensor) -> Tensor:
-        size = self._found.size
-        return levels if levels.shape[1:] == (size, size) else resize_area(levels, size, size)
+        return resize_area(levels, self._found.size, self._found.size)
 
     @functools.cached_property
     def _entries(self) -> Tensor:

@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2 import functional as F
 
 from sketchgan.data.face_networks import CutOut, FindFaces, face_landmarks, largest_face, person_masks
 from sketchgan.data.faces import WHITE, align_face, on_white
 from sketchgan.data.files import PictureFiles, refuse_own_inputs
 from sketchgan.data.pictures import SUFFIXES, PictureError, read_picture, with_channels
-from sketchgan.data.transforms import Picture
+from sketchgan.data.transforms import Picture, to_levels
 from sketchgan.ops import resize_area
 
 LANDMARK_SUFFIXES = frozenset({".npy", ".csv", ".txt", ".pts"})
@@ -182,7 +181,7 @@ def _of_name(name: str, found: dict[str, Path], what: str) -> Path:
 def _read(path: Path, transparency: bool) -> tuple[Tensor, Tensor | None]:
     """A picture in colour, and its transparency as a mask if that is wanted and the picture has any."""
     picture = read_picture(path, alpha=transparency)
-    levels = _levels(picture)
+    levels = to_levels(picture)
     if transparency and len(levels) == 4:
         return levels[:3], levels[3:] if levels[3].min() < 255 else None
     return _converted(picture, 3, path), None
@@ -191,7 +190,7 @@ def _read(path: Path, transparency: bool) -> tuple[Tensor, Tensor | None]:
 def _read_mask(path: Path, picture: Tensor) -> Tensor:
     """A mask of the picture's size: grey, or the transparency of a cut-out."""
     mask = read_picture(path, alpha=True)
-    levels = _levels(mask)
+    levels = to_levels(mask)
     if len(levels) != 4:
         levels = _converted(mask, 1, path)
     if levels.shape[1:] != picture.shape[1:]:
@@ -202,11 +201,6 @@ def _read_mask(path: Path, picture: Tensor) -> Tensor:
 
 def _converted(picture: Picture, channels: int, path: Path) -> Tensor:
     try:
-        return _levels(with_channels(picture, channels))
+        return to_levels(with_channels(picture, channels))
     except PictureError as error:
         raise PictureError(f"{path} {error}") from None
-
-
-def _levels(picture: Picture) -> Tensor:
-    """A picture as uint8 ``(C, H, W)``."""
-    return F.pil_to_tensor(picture) if isinstance(picture, Image.Image) else (picture * 255).round().to(torch.uint8)

@@ -60,7 +60,7 @@ class SketchInput:
 
     def __call__(self, picture: Picture, draw: Draw | None = None) -> Tensor:
         """A picture of any size to ``(3, image_size, image_size)`` in [-1, 1]; ``draw`` is not used."""
-        drawing = _resized(to_sketch(picture).unsqueeze(0), self.drawing_size)[0]
+        drawing = resize_area(to_sketch(picture).unsqueeze(0), self.drawing_size, self.drawing_size)[0]
         return self._three(sketch_to_distance(drawing) if self.form == "distance" else drawing)
 
     def of_record(self, source: SketchSource, index: int) -> Tensor:
@@ -71,7 +71,7 @@ class SketchInput:
         """From a distance field of 8 bits, or for the other forms the drawing."""
         size = self.image_size
         if self.form == "strokes":
-            made = _resized(levels.unsqueeze(0), size)[0].float() / 127.5 - 1
+            made = resize_area(levels.unsqueeze(0), size, size)[0].float() / 127.5 - 1
         elif self.form == "on_the_fly":
             made = network_input(relative_distance(drawn_lines(levels, threshold=_ON_THE_FLY).unsqueeze(0))[0], size)
         else:
@@ -132,7 +132,7 @@ class PhotoInput:
     def __call__(self, photo: Tensor, draw: PhotoDraw | None = None) -> Tensor:
         """A photo, uint8 ``(3, H, W)``, to ``(3, image_size, image_size)`` in [-1, 1]."""
         if self.form == "plain":
-            levels = _resized(photo, self.image_size).float()
+            levels = resize_area(photo, self.image_size, self.image_size).float()
         else:
             levels = resize_legacy(photo.float(), self.image_size)
         if draw is not None and self.jitter:
@@ -163,8 +163,3 @@ def jittered(levels: Tensor, brightness: float, contrast: float, saturation: flo
     levels = with_contrast((levels * brightness).clamp(0, 255), contrast)
     grey = (torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1) * levels).sum(0, keepdim=True)
     return (grey + (levels - grey) * saturation).clamp_(0, 255)
-
-
-def _resized(levels: Tensor, size: int) -> Tensor:
-    """Uint8 ``(C, H, W)`` by area means."""
-    return levels if levels.shape[1:] == (size, size) else resize_area(levels, size, size)

@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2 import functional as F
 
 from sketchgan.data.base import Split
 from sketchgan.data.pictures import read_picture, with_channels
-from sketchgan.data.transforms import Picture
+from sketchgan.data.transforms import Picture, to_levels
 from sketchgan.edges import sketch_to_distance
 
 
@@ -79,7 +77,7 @@ def read_sketch(path: Path) -> Tensor:
 
 def to_sketch(picture: Picture) -> Tensor:
     """A picture as uint8 ``(H, W)``; of colours their mean, cut off."""
-    levels = _levels(picture)
+    levels = to_levels(picture)
     if all(torch.equal(levels[0], channel) for channel in levels[1:]):  # grey, as most drawings are
         return levels[0]
     return levels.double().mean(0).to(torch.uint8)
@@ -91,11 +89,7 @@ def read_photo(path: Path) -> Tensor:
     Raises:
         PictureError: naming the file.
     """
-    return _levels(with_channels(read_picture(path), 3))
-
-
-def _levels(picture: Picture) -> Tensor:
-    return F.pil_to_tensor(picture) if isinstance(picture, Image.Image) else (picture * 255).round().to(torch.uint8)
+    return to_levels(with_channels(read_picture(path), 3))
 
 
 def numbers_of(wanted: Sequence[str], offered: Sequence[str], whose: str) -> list[int]:

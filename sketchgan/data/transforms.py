@@ -205,6 +205,11 @@ def to_tensor(picture: Picture) -> Tensor:
     return (picture - 0.5) / 0.5
 
 
+def to_levels(picture: Picture) -> Tensor:
+    """A picture to bytes ``(C, H, W)``, 0 to 255."""
+    return F.pil_to_tensor(picture) if isinstance(picture, Image.Image) else (picture * 255).round().to(torch.uint8)
+
+
 def to_uint8(images: Tensor, truncate: bool = False) -> Tensor:
     """[-1, 1] to bytes, rounded.
 

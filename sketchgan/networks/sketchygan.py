@@ -19,7 +19,8 @@ from sketchgan.blocks import (
     Unit,
     image_pyramid,
 )
-from sketchgan.blocks.spectral_norm import Update
+from sketchgan.blocks.spectral_norm import Update, raw_weight
+from sketchgan.ops import init_weights
 
 _STEM = 8  # channels after the first convolution, at every width
 
@@ -76,8 +77,7 @@ class SketchyGANGenerator(nn.Module):
         self.n_blocks = n_blocks
 
         self.stem = SameConv2d(in_channels, _STEM, kernel_size=7, stride=2)
-        nn.init.normal_(self.stem.weight, 0.0, 0.02)
-        nn.init.zeros_(self.stem.bias)  # type: ignore[arg-type]
+        init_weights(self.stem)
         widths = (_STEM, ngf, 2 * ngf, 4 * ngf, 8 * ngf)
         self.encoder = nn.ModuleList(
             Unit(n_blocks, before, after, in_channels, encoder, "down", norm_last=after == 8 * ngf, n_classes=n_classes)
@@ -97,8 +97,7 @@ class SketchyGANGenerator(nn.Module):
             for (before, after), extra in zip(pairwise(filters), read, strict=True)
         )
         self.head = nn.Conv2d(ngf, out_channels, kernel_size=7, padding=3)
-        nn.init.normal_(self.head.weight, 0.0, 0.02)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        init_weights(self.head)
 
     def forward(self, sketch: Tensor, labels: Tensor, *noises: Tensor) -> Any:
         """One picture, or one for each of several noises, which share what the encoder makes of the sketch."""
@@ -204,10 +203,9 @@ class SketchyGANDiscriminator(nn.Module):
         self.classify = None if projection else linear(12 * ndf, n_classes, **options)
 
         for layer in (self.stem, self.score):
-            nn.init.normal_(layer.weight_orig if spectral_norm else layer.weight, 0.0, 0.02)
-            nn.init.zeros_(layer.bias)
+            init_weights(layer)
         if self.classify is not None:
-            nn.init.xavier_uniform_(self.classify.weight_orig if spectral_norm else self.classify.weight)
+            nn.init.xavier_uniform_(raw_weight(self.classify))
             nn.init.zeros_(self.classify.bias)
 
     def forward(self, pictures: Tensor, labels: Tensor | None = None) -> ClassJudged:
@@ -241,8 +239,7 @@ def decay_groups(network: nn.Module, conv: float, linear: float) -> list[dict[st
         if isinstance(module, ScaleBlock):
             rates |= dict.fromkeys(module.decayed(), conv)
         elif isinstance(module, nn.Linear):
-            weight = module.weight_orig if isinstance(module, SpectralNormLinear) else module.weight
-            rates[weight] = linear  # type: ignore[index]
+            rates[raw_weight(module)] = linear
     groups: dict[float, list[nn.Parameter]] = {0.0: []}
     for parameter in network.parameters():
         if parameter.requires_grad:

@@ -14,11 +14,16 @@ def resize_area(pictures: Tensor, height: int, width: int) -> Tensor:
         height: of the result, in pixels.
         width: of the result, in pixels.
 
+    Returns:
+        ``(..., height, width)`` of the same kind; ``pictures`` itself if it has that size.
+
     Examples:
         >>> resize_area(torch.tensor([[[0, 10, 20, 40]]], dtype=torch.uint8), 1, 2).tolist()
         [[[5, 30]]]
     """
     old = pictures.shape[-2:]
+    if old == (height, width):
+        return pictures
     levels = pictures.dtype == torch.uint8
     if old[0] >= height and old[1] >= width:
         means = _averaged(_averaged(pictures, -2, height), -1, width)
