@@ -23,10 +23,8 @@ def picture(path, level=0):
     Image.fromarray(np.full((12, 12, 3), level, np.uint8)).save(path)
 
 
-def tree(
-    root, pattern="{split}{side}", drawn=FRUIT, classes=FRUIT, sketches=3, photos=4, splits=("train", "val", "test")
-):
-    """Class k has grey levels from 10 k, photos 100 more; test sketches are there for all classes."""
+def tree(root, pattern="{split}{side}", drawn=FRUIT, classes=FRUIT, sketches=3, photos=4, splits=SPLITS):
+    """Class k has grey levels from 10 k, photos 100 more; only training lacks sketches of what is not ``drawn``."""
     for split in splits:
         for k, name in enumerate(classes):
             for i in range(sketches if split != "train" or name in drawn else 0):
