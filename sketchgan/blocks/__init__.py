@@ -3,6 +3,7 @@
 from sketchgan.blocks.activation import Activation, ScalarPReLU, SmoothReLU, activation_layer, smooth_relu
 from sketchgan.blocks.adalin import ILN, AdaLIN, SoftAdaLIN, layer_instance_norm
 from sketchgan.blocks.cam import CAM
+from sketchgan.blocks.class_adain import ClassAdaIN
 from sketchgan.blocks.conditional_norm import ConditionalBatchNorm, Statistics
 from sketchgan.blocks.hourglass import Hourglass, HourglassBlock, HourglassModule
 from sketchgan.blocks.mru import MRU, GatedMRU, min_max_gate
@@ -25,6 +26,7 @@ __all__ = [
     "BlockKind",
     "BlurDownsample",
     "BlurUpsample",
+    "ClassAdaIN",
     "ConditionalBatchNorm",
     "GatedMRU",
     "Hourglass",

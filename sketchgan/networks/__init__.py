@@ -1,5 +1,6 @@
 """Whole networks: generators and discriminators, plain ``nn.Module``s for any training loop."""
 
+from sketchgan.networks.aoda import AODAGenerator
 from sketchgan.networks.hed import HED, pretrained_hed
 from sketchgan.networks.hrnet import HRNetClassifier
 from sketchgan.networks.inception_v4 import InceptionV4Stem, inception_v4_from_tf, inception_v4_stem
@@ -19,6 +20,7 @@ from sketchgan.networks.unet import EncoderDecoderGenerator, UNetGenerator
 
 __all__ = [
     "HED",
+    "AODAGenerator",
     "Attended",
     "ClassJudged",
     "EncoderDecoderGenerator",
