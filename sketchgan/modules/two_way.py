@@ -35,7 +35,8 @@ class TwoWayModule(GANModule):
     def generate(self, images: Tensor, direction: Direction = "AtoB", *told: Tensor) -> Any:
         """All that the generator of a direction makes of images, in evaluation mode; see `forward`."""
         if direction not in self.generators:
-            raise ValueError(f"direction must be {' or '.join(self.generators)}, got {direction!r}")
+            ways = " or ".join(f'"{way}"' for way in self.generators)
+            raise ValueError(f"direction must be {ways}, got {direction!r}")
         generator = getattr(self, self.generators[direction])
         with inference_policy(generator):
             return generator(images, *told)
