@@ -22,10 +22,7 @@ SKETCHYCOCO_CLASSES = {
     "17": "cat", "18": "dog", "19": "horse", "20": "sheep", "21": "cow", "22": "elephant", "24": "zebra",
     "25": "giraffe",
 }  # fmt: skip
-"""The folders of SketchyCOCO's objects, which are category numbers of COCO, in the order of AODA's code, with names.
-
-The names are those that COCO's table is known for; they were not checked against the data set's own files.
-"""
+"""SketchyCOCO's folders of objects, called by COCO's numbers, in the order of AODA's code, with COCO's names."""
 
 NamedOrder = Literal["sorted", "numeric", "scribble", "sketchycoco"]
 
