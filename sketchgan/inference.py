@@ -62,11 +62,11 @@ def translate(
         inference_norm: what the network normalises with, for modules that offer the choice; by default as the
             checkpoint says.
         load_size: with "official", the side (or width) in pixels that pictures are resized to, instead of the data's.
-            Anime2Sketch draws thinner lines, and more of them, the larger it is.
+            Anime2Sketch draws thinner lines, with more detail, the larger it is.
         clahe: clip limit of an equalisation of contrast before the network, for dark pictures; 0 for none. By default
             as the checkpoint says with "official", and none with "native".
-        coloured_lines: of networks that draw lines, keep the picture's colours where the lines are, as the network saw
-            them; see `sketchgan.callbacks.PredictionWriter`.
+        coloured_lines: of networks that draw dark lines on white, keep the picture's colours, as the network saw them,
+            as far as the line is dark.
 
     Returns:
         Messages on the files that could not be read, and so were not translated.
