@@ -95,9 +95,10 @@ def translate(
         raise ValueError(f"load_size, clahe and coloured_lines are for pictures, but {checkpoint} takes drawings")
     classes = data.get("classes", [])
     number = None if label is None else class_number(label, classes)
-    if number is not None and not module.needs_labels:
-        raise ValueError(f"{type(module).__name__} takes no class, but label={label!r} was given")
-    if number is None and module.needs_labels and not classes:
+    labelled = module.needs_labels and side == "A"  # AODA's way back takes no class
+    if number is not None and not labelled:
+        raise ValueError(f"{type(module).__name__} takes no class {way}, but label={label!r} was given")
+    if number is None and labelled and not classes:
         raise ValueError(f"{checkpoint} does not name its classes; say with label=NUMBER which one the pictures are of")
     files = PictureFiles(
         inputs,
@@ -105,7 +106,7 @@ def translate(
         preprocess=_preprocess(data["preprocess"] if official else None, load_size, clahe),
         channels=data.get(f"channels_{side.lower()}", 3),
         label=number,
-        classes=classes if module.needs_labels else (),
+        classes=classes if labelled else (),
         sketch=sketch,
         samples=samples,
         seed=seed,
