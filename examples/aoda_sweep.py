@@ -33,7 +33,7 @@ from sketchgan.data.openmoji import GROUPS, panel, read_archive
 from sketchgan.edges import EdgePipeline
 from sketchgan.inference import translate
 from sketchgan.modules import GANModule
-from sketchgan.modules.quiet import HARMLESS
+from sketchgan.modules.quiet import quiet_lightning
 from sketchgan.recipes import find_recipe
 
 STRATEGIES = ("mixing", "none", "edges", "two-stages", "all-sketches")
@@ -224,7 +224,8 @@ def data_of(options: argparse.Namespace, base: Any, seed: int, **changes: Any) -
         loading = {name: base.hparams[name] for name in ("batch_size", "eval_batch_size", "num_workers")}
         # The order of the groups is that of the classifier which measures the accuracy.
         return OpenDomainFolders(preprocess="none", class_order=list(GROUPS), seed=seed, **loading, **changes)
-    kept = {name: value for name, value in base.hparams.items() if name not in ("root", "in_domain", "labels")}
+    own = ("root", "in_domain", "labels")  # LightningCLI adds some with an underscore
+    kept = {name: value for name, value in base.hparams.items() if name not in own and name[0] != "_"}
     return type(base)(**{**kept, "seed": seed, **changes})
 
 
@@ -358,9 +359,14 @@ def parse(args: list[str] | None) -> argparse.Namespace:
 
 def main(args: list[str] | None = None) -> None:
     """Train what is not trained yet, and print the table."""
-    for expected in (*HARMLESS, ".*LightningCLI's args parameter is intended.*"):
-        warnings.filterwarnings("ignore", expected)
     options = parse(args)
+    with quiet_lightning():  # a sweep would say a hundred times what is in every scores.jsonl
+        warnings.filterwarnings("ignore", ".*LightningCLI's args parameter is intended.*")
+        sweep(options)
+
+
+def sweep(options: argparse.Namespace) -> None:
+    """Do what the options ask for."""
     base: Any = parts(options, Run("none", 1.0, (), None, options.seeds[0]), options.out / "none").datamodule
     open_domain = base.open_domain if options.open is None else options.open
     options.out.mkdir(parents=True, exist_ok=True)
@@ -378,6 +384,7 @@ def main(args: list[str] | None = None) -> None:
             print(f"\n{run.name}, seed {run.seed}", flush=True)
             lines.append(train_and_score(options, run, root))
             write(path, "".join(f"{json.dumps(line)}\n" for line in lines))
+            print(table(lines[-1:]), flush=True)
     write(options.out / "table.md", table(lines))
     print(f"\n{table(lines)}\n{options.out / 'table.md'}, {path}")
 
