@@ -124,6 +124,8 @@ class AODA(TwoWayModule):
             where it is asked for, and for a gradient penalty with batch norm in a discriminator.
     """
 
+    needs_labels = True
+
     def __init__(
         self,
         generator_ab: nn.Module | None = None,
