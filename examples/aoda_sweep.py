@@ -157,13 +157,13 @@ def link(folder: Path, to: Path) -> None:
 
 def extract_missing(checkpoint: Path, root: Path, is_open: dict[str, bool], out: Path) -> None:
     """Sketches of all photos, but for training drawn ones of the classes that have them; by folders of classes."""
-    for split in splits_of(root):
-        for folder in (name for name in is_open if (root / f"{split}B" / name).is_dir()):
-            target = out / f"{split}A" / folder
-            if split == "train" and not is_open[folder]:
-                link(target, root / "trainA" / folder)
-            else:
-                extract(checkpoint, root / f"{split}B" / folder, target)
+    for folder, lacks in is_open.items():
+        if lacks:
+            extract(checkpoint, root / "trainB" / folder, out / "trainA" / folder)
+        else:
+            link(out / "trainA" / folder, root / "trainA" / folder)
+    for split in splits_of(root)[1:]:
+        extract(checkpoint, root / f"{split}B", out / f"{split}A")
 
 
 def extract_for_test(checkpoint: Path, root: Path, out: Path) -> None:
@@ -286,17 +286,18 @@ def write(path: Path, text: str) -> None:
 
 def table(lines: Sequence[dict[str, Any]]) -> str:
     """Means, and standard deviations over the seeds, as Markdown."""
-    rows = ["| strategy | sketches | runs | FID | in | open | accuracy | in | open |", "|---|---|---|---|---|---|---|---|---|"]
+    heads = ("strategy", "sketches", "runs", "FID", "in", "open", "accuracy", "in", "open")
+    rows: list[Sequence[str]] = [heads, ["---"] * len(heads)]
     for run in dict.fromkeys(line["run"] for line in lines):
         of_run = [line["scores"] for line in lines if line["run"] == run]
         for kind in of_run[0]:
-            cells = [spread([scores[kind][name] for scores in of_run if name in scores[kind]], name) for name in COLUMNS]
-            rows.append(f"| {' | '.join([run, kind, str(len(of_run)), *cells])} |")
-    return "\n".join(rows) + "\n"
+            values = ([scores[kind][name] for scores in of_run if name in scores[kind]] for name in COLUMNS)
+            rows.append([run, kind, str(len(of_run)), *map(spread, COLUMNS, values)])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def spread(values: Sequence[float], name: str) -> str:
-    """Mean ± standard deviation, of an accuracy in percent."""
+def spread(name: str, values: Sequence[float]) -> str:
+    """Mean ± standard deviation of a score, of an accuracy in percent."""
     if not values:
         return "–"
     values = [100 * value for value in values] if name.startswith("accuracy") else values
@@ -361,7 +362,8 @@ def main(args: list[str] | None = None) -> None:
     """Train what is not trained yet, and print the table."""
     options = parse(args)
     with quiet_lightning():  # a sweep would say a hundred times what is in every scores.jsonl
-        warnings.filterwarnings("ignore", ".*LightningCLI's args parameter is intended.*")
+        for expected in (".*LightningCLI's args parameter is intended.*", ".*exists and is not empty.*"):
+            warnings.filterwarnings("ignore", expected)
         sweep(options)
 
 

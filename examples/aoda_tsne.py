@@ -18,9 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sketchgan.data import PictureFiles
+from sketchgan.data import SKETCHYCOCO_CLASSES, PictureFiles
 from sketchgan.data.base import collate
-from sketchgan.data.open_domain import SKETCHYCOCO_CLASSES
 from sketchgan.data.transforms import to_uint8
 from sketchgan.metrics import feature_net
 from sketchgan.modules import load
@@ -122,9 +121,10 @@ def draw(
             at, start = positions[start : start + len(labels)], start + len(labels)
             axis.scatter(*at.T, c=colours(labels % colours.N), marker=MARKERS[origin], s=18, linewidths=0, alpha=0.8)
         axis.set(title=title, xticks=[], yticks=[])
+    names = [f"{name} (open)" if name in open_domain else name for name in classes]
     of_class = [
-        Line2D([], [], color=colours(i % colours.N), marker="s", ls="", label=name + (" (open)" * (name in open_domain)))
-        for i, name in enumerate(classes)
+        Line2D([], [], color=colours(number % colours.N), marker="s", ls="", label=name)
+        for number, name in enumerate(names)
     ]
     shown = [origin for origin in MARKERS if any(origin in origins for origins in panels.values())]
     of_origin = [Line2D([], [], color="grey", marker=MARKERS[origin], ls="", label=origin) for origin in shown]

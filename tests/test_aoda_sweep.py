@@ -173,9 +173,10 @@ def test_finished_runs_are_not_repeated(trained, place, monkeypatch, capsys):
 
 def test_runs_of_another_length_do_not_go_into_one_table(trained, place):
     with pytest.raises(ValueError, match=r"out was begun with epochs None, now it is 5; .* give another --out"):
-        sweep.main(arguments(place, "--epochs", "5"))
+        sweep.begin(sweep.parse(arguments(place, "--epochs", "5")), ["tilted"])
     with pytest.raises(ValueError, match=r"begun with open_domain \['tilted'\], now it is \['box'\]"):
-        sweep.main(arguments(place, "--open", "box"))
+        sweep.begin(sweep.parse(arguments(place)), ["box"])
+    sweep.begin(sweep.parse(arguments(place, "--seeds", "4", "--strategies", "none")), ["tilted"])
 
 
 def test_a_plan_trains_nothing_twice():
