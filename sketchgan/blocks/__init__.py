@@ -9,7 +9,7 @@ from sketchgan.blocks.hourglass import Hourglass, HourglassBlock, HourglassModul
 from sketchgan.blocks.mru import MRU, GatedMRU, min_max_gate
 from sketchgan.blocks.norm import Norm, norm_layer
 from sketchgan.blocks.padding import Padding, ReflectionPad2d, pad_layer
-from sketchgan.blocks.resample import BlurDownsample, BlurUpsample, Upsampling, upsampling_conv
+from sketchgan.blocks.resample import BlurDownsample, BlurUpsample, SmoothUpsample, Upsampling, upsampling_conv
 from sketchgan.blocks.residual import AdaptiveResidualBlock, ResidualBlock
 from sketchgan.blocks.same_conv import SameConv2d
 from sketchgan.blocks.scale_block import NormActivation, Resize, ScaleBlock, double, halve, image_pyramid
@@ -43,6 +43,7 @@ __all__ = [
     "ScalarPReLU",
     "ScaleBlock",
     "SmoothReLU",
+    "SmoothUpsample",
     "SoftAdaLIN",
     "SpectralNormConv2d",
     "SpectralNormEmbedding",
