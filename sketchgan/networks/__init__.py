@@ -2,6 +2,7 @@
 
 from sketchgan.networks.aoda import AODAGenerator
 from sketchgan.networks.hed import HED, pretrained_hed
+from sketchgan.networks.hrnet import HRNetClassifier
 from sketchgan.networks.inception_v4 import InceptionV4Stem, inception_v4_from_tf, inception_v4_stem
 from sketchgan.networks.mobilefacenet import MobileFaceNet
 from sketchgan.networks.openmoji_classifier import OpenMojiClassifier, openmoji_classifier
@@ -23,6 +24,7 @@ __all__ = [
     "Attended",
     "ClassJudged",
     "EncoderDecoderGenerator",
+    "HRNetClassifier",
     "InceptionV4Stem",
     "Judged",
     "MobileFaceNet",

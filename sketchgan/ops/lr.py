@@ -73,9 +73,7 @@ def lr_scheduler(
         return LambdaLR(optimizer, _one)
     if policy == "plateau":
         return ReduceLROnPlateau(optimizer, mode="min", factor=0.2, threshold=0.01, patience=5)
-    raise ValueError(
-        f'lr_policy must be "linear", "step", "cosine", "halving", "plateau" or "constant", got {policy!r}'
-    )
+    raise ValueError(f"lr_policy must be one of {', '.join(get_args(LRPolicy))}, got {policy!r}")
 
 
 def _one(k: int) -> float:

@@ -3,13 +3,14 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from fill import fill, filled
 from golden_cases import Golden, assert_close, golden, golden_json
 from torch import Tensor, nn
 
 from sketchgan.blocks import BlurUpsample, SmoothUpsample, upsampling_conv
 from sketchgan.convert import from_official, to_official
 from sketchgan.convert.official import recognise
-from sketchgan.convert.pix2pix_cyclegan import NETWORKS
+from sketchgan.convert.pix2pix_cyclegan import NETWORKS, unet_keys
 from sketchgan.networks import UNetGenerator
 
 UNET = {"in_channels": 3, "out_channels": 1, "norm": "instance", "dropout": 0.0}
@@ -119,3 +120,12 @@ def test_only_the_middle_levels_are_smooth():
         ValueError, match='upsample must be "deconv", "nearest", "bilinear" or "smooth", got \'bicubic\''
     ):
         upsampling_conv(2, 2, True, "bicubic")
+
+
+@pytest.mark.parametrize(("upsample", "model"), [("deconv", "default"), ("smooth", "improved")])
+def test_released_sizes_match_official(upsample, model):
+    expected = golden("anime2sketch_fullsize").tensors[f"out.{model}"]
+    network = UNetGenerator(**UNET, upsample=upsample)
+    fill(network, f"unet_{model}", unet_keys(8, upsample == "smooth"))
+    with torch.no_grad():
+        assert_close(network(filled("in.image", (1, 3, 256, 256), "input")), expected, 1e-4)
