@@ -281,6 +281,10 @@ def test_a_lone_generator_translates_the_class_that_is_said():
     official = ["--out=official", "--preprocess=official", "--label=3", "--accelerator=cpu"]
     main(["translate", "ours.safetensors", "drawing.png", *official])
     assert Image.open("official/drawing.png").size == (32, 32)
+    official_file(ResnetGenerator(3, 1, 2, 1), "latest_net_G_A.pth")
+    convert("latest_net_G_A.pth", "back.safetensors", module="AODA")
+    main(["translate", "back.safetensors", "3/drawing.png", "--out=back", "--accelerator=cpu"])
+    assert Image.open("back/drawing.png").mode == "L"
     with pytest.raises(SystemExit, match="does not name its classes; say with label=NUMBER"):
         main(["translate", "ours.safetensors", "drawing.png", "--out=x"])
 
@@ -392,6 +396,14 @@ def test_anime2sketch_goes_round(file, upsample, capsys):
     assert list(back) == list(there)
     assert all(torch.equal(back[key], there[key]) for key in there)
     assert sum(key.endswith("smooth.kernel") for key in back) == (6 if upsample == "smooth" else 0)
+
+
+def test_converted_anime2sketch_draws_pictures_of_any_size():
+    official_file(line_drawer(), "netG.pth")
+    convert("netG.pth", "ours.safetensors", image_size=256)
+    Image.effect_noise((60, 30), 60).convert("RGB").save("picture.png")
+    main(["translate", "ours.safetensors", "picture.png", "--out=official", "--preprocess=official"])
+    assert Image.open("official/picture.png").size == (60, 30)  # resized back from 256
 
 
 def test_anime2sketch_has_one_network():
