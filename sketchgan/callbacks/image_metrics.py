@@ -38,7 +38,8 @@ class ImageMetrics(Callback):
     Where the data module names classes in ``open_domain``, those that training has no sketches of, every score is also
     taken of pictures of the other classes and of these apart: ``val/fid_in``, ``val/fid_open``, ``val/fid_a_open``,
     …. Made pictures count by the class of the picture they came from, real ones by their own. A domain without
-    pictures has no score, and one of a single picture no FID and KID.
+    pictures has no score, and one of a single picture no FID and KID. FID depends on the number of pictures: between
+    domains compare KID. Its subsets, and splits and blocks of a domain, are other ones with several processes.
 
     L1, PSNR (decibels, the mean over pictures), SSIM and LPIPS are taken of pictures clamped and scaled to [0, 1], the
     others of the 8-bit pictures that would be saved. Scores are computed in float32 and equal on all processes; the
