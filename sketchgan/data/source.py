@@ -176,7 +176,7 @@ def class_of(name: str, folder: Path) -> str:
     first, separator, _ = name.partition(os.sep)
     if not separator:
         raise ValueError(
-            f"{folder / name} is in no sub-folder; with labels=True every picture lies in the sub-folder of its class"
+            f"{folder / name} is in no sub-folder; with class labels every picture lies in the sub-folder of its class"
         )
     return first
 
@@ -220,7 +220,8 @@ class PictureSet(Dataset):
                 sample[side] = self.preprocess(picture, draw)
                 sample[f"{side}_path"] = source.name(i, place)
                 if not self.training:
-                    sample[f"{side}_name"] = source.written(i, place)
+                    width, height = size_of(picture)
+                    sample |= {f"{side}_name": source.written(i, place), f"{side}_size": torch.tensor([height, width])}
                 if source.classes:
                     sample[f"{side}_label"] = source.label(i)
         return sample
