@@ -256,8 +256,6 @@ def panels(place, *more):
 
 
 def test_panels_are_drawn_and_do_not_change(trained, place, tmp_path, capsys):
-    pytest.importorskip("sklearn")
-    pytest.importorskip("matplotlib")
     for name in ("a", "b"):
         tsne.main(panels(place, "--real", "--out", str(tmp_path / f"{name}.png")))
     assert "shows none-seed3, edges-seed3" in capsys.readouterr().out
