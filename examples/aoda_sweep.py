@@ -350,7 +350,8 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--features", help="of the FID: openmoji (default for the embedded data) or inception")
     parser.add_argument("--classifier", help="of the accuracy: openmoji likewise, or auxiliary, the run's own")
     parser.add_argument("--edges", default="sobel", help="detector of edges, see sketchgan edges")
-    options, options.settings = parser.parse_known_args(args)
+    options, settings = parser.parse_known_args(args)
+    options.settings = settings
     if options.data and options.config == parser.get_default("config"):
         parser.error("--data needs --config: a recipe whose data are OpenDomainFolders, such as aoda-scribble")
     options.features = options.features or ("inception" if options.data else "openmoji")
