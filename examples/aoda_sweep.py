@@ -141,8 +141,7 @@ def draw_edges(root: Path, detector: str, preprocess: dict[str, Any], out: Path)
 
 def extract(checkpoint: Path, photos: Path, out: Path) -> None:
     """Sketches of photos by a trained photo-to-sketch generator, prepared as in its training."""
-    # A label is asked for, but only the way back looks at it.
-    if skipped := translate(checkpoint, photos, out, "BtoA", preprocess="official", label=0):
+    if skipped := translate(checkpoint, photos, out, "BtoA", preprocess="official"):
         raise ValueError("\n".join([f"{len(skipped)} photos cannot be read:", *skipped]))
 
 
@@ -302,8 +301,8 @@ def spread(name: str, values: Sequence[float]) -> str:
         return "–"
     values = [100 * value for value in values] if name.startswith("accuracy") else values
     unit = " %" if name.startswith("accuracy") else ""
-    deviation = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.1f}{deviation}{unit}"
+    deviation = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.3g}{deviation}{unit}"
 
 
 def begin(options: argparse.Namespace, open_domain: Sequence[str]) -> None:

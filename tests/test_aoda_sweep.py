@@ -197,7 +197,7 @@ def test_a_plan_trains_nothing_twice():
 def test_the_table_has_means_and_deviations_over_seeds():
     scores = [{"fid": 10.0, "accuracy": 0.5, "accuracy_open": 0.25}, {"fid": 14.0, "accuracy": 0.5}]
     lines = [{"run": "none", "scores": {"drawn": one}} for one in scores]
-    assert sweep.table(lines).splitlines()[2] == "| none | drawn | 2 | 12.0 ± 2.8 | – | – | 50.0 ± 0.0 % | – | 25.0 % |"
+    assert sweep.table(lines).splitlines()[2] == "| none | drawn | 2 | 12 ± 2.8 | – | – | 50 ± 0 % | – | 25 % |"
 
 
 def test_wrong_options_are_refused(place, capsys, tmp_path):
