@@ -3,12 +3,13 @@
 from sketchgan.blocks.activation import Activation, ScalarPReLU, SmoothReLU, activation_layer, smooth_relu
 from sketchgan.blocks.adalin import ILN, AdaLIN, SoftAdaLIN, layer_instance_norm
 from sketchgan.blocks.cam import CAM
+from sketchgan.blocks.class_adain import ClassAdaIN
 from sketchgan.blocks.conditional_norm import ConditionalBatchNorm, Statistics
 from sketchgan.blocks.hourglass import Hourglass, HourglassBlock, HourglassModule
 from sketchgan.blocks.mru import MRU, GatedMRU, min_max_gate
 from sketchgan.blocks.norm import Norm, norm_layer
 from sketchgan.blocks.padding import Padding, ReflectionPad2d, pad_layer
-from sketchgan.blocks.resample import BlurDownsample, BlurUpsample, Upsampling, upsampling_conv
+from sketchgan.blocks.resample import BlurDownsample, BlurUpsample, SmoothUpsample, Upsampling, upsampling_conv
 from sketchgan.blocks.residual import AdaptiveResidualBlock, ResidualBlock
 from sketchgan.blocks.same_conv import SameConv2d
 from sketchgan.blocks.scale_block import NormActivation, Resize, ScaleBlock, double, halve, image_pyramid
@@ -25,6 +26,7 @@ __all__ = [
     "BlockKind",
     "BlurDownsample",
     "BlurUpsample",
+    "ClassAdaIN",
     "ConditionalBatchNorm",
     "GatedMRU",
     "Hourglass",
@@ -41,6 +43,7 @@ __all__ = [
     "ScalarPReLU",
     "ScaleBlock",
     "SmoothReLU",
+    "SmoothUpsample",
     "SoftAdaLIN",
     "SpectralNormConv2d",
     "SpectralNormEmbedding",

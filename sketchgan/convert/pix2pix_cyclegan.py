@@ -7,9 +7,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from sketchgan.blocks import BlurDownsample, BlurUpsample
+from sketchgan.blocks import BlurDownsample, BlurUpsample, SmoothUpsample
 from sketchgan.convert.official import KeyMap, OfficialNetwork, State
 from sketchgan.networks import PatchDiscriminator, PixelDiscriminator, ResnetGenerator, UNetGenerator
 
@@ -31,8 +33,8 @@ def pix2pix_arguments(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, An
     return {"conditional": settings["discriminator"]["in_channels"] == both}
 
 
-def unet_keys(num_downs: int) -> KeyMap:
-    """Key map of `UNetGenerator`: official levels nest, ours stand in a row."""
+def unet_keys(num_downs: int, smooth: bool = False) -> KeyMap:
+    """Key map of `UNetGenerator`: official levels nest, ours stand in a row; ``smooth`` is Anime2Sketch's improved."""
     keys: KeyMap = {"model.model.0": "down.0", "model.model.3": f"up.{num_downs - 1}.1"}
     for level in range(1, num_downs):
         block = "model.model.1" + ".model.3" * (level - 1) + ".model"
@@ -40,6 +42,8 @@ def unet_keys(num_downs: int) -> KeyMap:
         keys[f"{block}.1"] = f"down.{level}.1"
         if level < num_downs - 1:
             keys |= {f"{block}.2": f"down.{level}.2", f"{block}.5": f"{up}.1", f"{block}.6": f"{up}.2"}
+            if smooth:
+                keys |= {f"{block}.5.{layer}": f"{up}.1.{layer}" for layer in ("smooth", "conv", "mlp.0", "mlp.2")}
         else:
             keys |= {f"{block}.3": f"{up}.1", f"{block}.4": f"{up}.2"}
     return keys
@@ -105,19 +109,52 @@ def _norm(state: State, convolution: str) -> str:
 def _unet(state: State) -> dict[str, Any]:
     levels = [key for key in state if re.fullmatch(r"model\.model\.1(\.model\.3)*\.model\.1\.weight", key)]
     last = "model.model.3.weight"
-    return {
+    smooth = any(key.endswith(".model.5.conv.weight") for key in state)
+    visible = {
         "in_channels": state["model.model.0.weight"].shape[1],
         "out_channels": state[last].shape[1] if _is_4d(state, last) else 3,
         "num_downs": max(2, 1 + len(levels)),
         "ngf": state["model.model.0.weight"].shape[0],
         "norm": _norm(state, "model.model.0"),
     }
+    return visible | ({"upsample": "smooth"} if smooth else {})
+
+
+def _unet_assumed(state: State) -> dict[str, Any]:
+    return {"dropout": 0.0 if "upsample" in _unet(state) else 0.5}
 
 
 def _unet_keys(network: UNetGenerator) -> KeyMap:
     if not network.skip:
         raise ValueError("the official PyTorch code has no encoder-decoder (UNetGenerator(skip=False))")
-    return unet_keys(network.num_downs)
+    return unet_keys(network.num_downs, any(isinstance(module, SmoothUpsample) for module in network.modules()))
+
+
+def _unet_to_torch(state: State) -> dict[str, Tensor]:
+    """The blurs of the improved Anime2Sketch as ours, which interpolate too; others become other filters."""
+    made = dict(state)
+    for key in [key for key in state if key.endswith(".smooth.kernel")]:
+        layer = key.removesuffix(".smooth.kernel")
+        kernel, weight = made.pop(key), state.get(f"{layer}.conv.weight")
+        if kernel.shape != (1, 1, 3, 3) or weight is None or weight.ndim != 4:
+            raise ValueError(f"{key} {tuple(kernel.shape)} is no blur of 3x3 pixels in front of a convolution")
+        bilinear = torch.tensor([[1.0, 3.0, 3.0, 1.0]]) / 4
+        both = F.conv2d((bilinear.T @ bilinear)[None, None], kernel.float(), padding=2)
+        made[f"{layer}.smooth.filt"] = both.expand(weight.shape[1], 1, 6, 6)
+    return made
+
+
+def _unet_to_official(state: State) -> dict[str, Tensor]:
+    """The reverse of `_unet_to_torch`."""
+    row = torch.tensor([[1.0, 2.0, 1.0]]) / 4
+    made = {}
+    for key, value in state.items():
+        layer = key.removesuffix(".smooth.filt")
+        if layer != key:
+            made[f"{layer}.smooth.kernel"] = (row.T @ row)[None, None]
+        else:
+            made[key] = value
+    return made
 
 
 def _resnet(state: State) -> dict[str, Any]:
@@ -191,8 +228,10 @@ NETWORKS = [
         UNetGenerator,
         lambda state: _is_4d(state, "model.model.0.weight"),
         _unet,
-        lambda state: {"dropout": 0.5},
+        _unet_assumed,
         _unet_keys,
+        to_torch=_unet_to_torch,
+        to_official=_unet_to_official,
     ),
     OfficialNetwork(
         "the ResNet generator (resnet_9blocks, resnet_6blocks)",

@@ -25,7 +25,8 @@ class TranslationData(LightningDataModule):
     A subclass builds the data set of a split in ``dataset(split)``; training sets are indexed by ``(epoch, index)``,
     the others by ``index``. What it returns from ``state_dict`` travels in checkpoints and tells inference how to
     prepare a picture: ``preprocess`` (settings of `Preprocess`), ``channels_a``, ``channels_b``, ``value_range``; with
-    labels ``classes``, their names; ``sketch`` (settings of `SketchInput`) if A is made from drawings.
+    labels ``classes``, their names; ``sketch`` (settings of `SketchInput`) if A is made from drawings; ``open_domain``
+    where classes may lack sketches.
 
     Args:
         batch_size: pictures of each domain per batch and process.
@@ -36,10 +37,14 @@ class TranslationData(LightningDataModule):
     Attributes:
         paired: A and B of a batch show the same things.
         labelled: batches carry class labels.
+        classes: names of the labels, in the order of their numbers.
+        open_domain: names of the classes whose sketches training does not have, only their photos; none as a rule.
     """
 
     paired: bool = False
     labelled: bool = False
+    classes: tuple[str, ...] = ()
+    open_domain: tuple[str, ...] = ()
 
     def __init__(
         self, batch_size: int = 1, eval_batch_size: int | None = None, num_workers: int = 0, seed: int = 0
@@ -59,6 +64,11 @@ class TranslationData(LightningDataModule):
         """Plain values, so that the checkpoint that says what data it was trained on loads safely."""
         hp = self._to_hparams_dict(hp)
         super()._set_hparams({name: str(value) if isinstance(value, Path) else value for name, value in hp.items()})
+
+    @property
+    def open_share(self) -> float:
+        """Share of the training classes that have photos but no sketches, 0 to 1."""
+        return len(self.open_domain) / len(self.classes) if self.open_domain else 0.0
 
     @abstractmethod
     def dataset(self, split: Split) -> Dataset:

@@ -255,7 +255,7 @@ class Folders(TranslationData):
         )
 
     @functools.cached_property
-    def classes(self) -> tuple[str, ...]:
+    def classes(self) -> tuple[str, ...]:  # type: ignore[override]
         """Names of the labels in the order of their numbers: the sub-folders of training, of both domains."""
         if not self.labelled:
             return ()

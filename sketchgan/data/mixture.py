@@ -118,7 +118,7 @@ class Mixture(TranslationData):
         super()._set_hparams({name: value for name, value in plain.items() if not isinstance(value, SketchSource)})
 
     @property
-    def classes(self) -> tuple[str, ...]:
+    def classes(self) -> tuple[str, ...]:  # type: ignore[override]
         return self.sketches.classes
 
     def setup(self, stage: str) -> None:

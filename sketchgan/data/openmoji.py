@@ -36,6 +36,9 @@ class OpenMoji(TranslationData):
 
     Licences: OpenMoji (https://openmoji.org) CC BY-SA 4.0, Noto Emoji Apache 2.0; the texts are in the archive.
 
+    With ``open_domain``, training has no line art of some groups, as AODA expects it: A comes in shuffled order from
+    the other groups (again from the start, as there is less of it), B at random from all of them.
+
     Args:
         paired: OpenMoji's colours as B (True) or Noto Emoji (False).
         image_size: side in pixels; other than the archive's, pictures are resized.
@@ -47,9 +50,15 @@ class OpenMoji(TranslationData):
         eval_batch_size: the same for validation, test and prediction; by default ``batch_size``.
         num_workers: loader processes.
         seed: of order and augmentation.
+        open_domain: groups whose line art is withheld from training, though not from validation and test; only with
+            ``paired=False``.
+
+    Attributes:
+        groups: those in use.
 
     Raises:
-        ValueError: for an unknown group or direction, or a file that is no such archive.
+        ValueError: for an unknown group or direction, an ``open_domain`` that leaves no line art or is asked of pairs,
+            or a file that is no such archive.
         FileNotFoundError: if the archive does not exist.
 
     Examples:
@@ -73,6 +82,7 @@ class OpenMoji(TranslationData):
         eval_batch_size: int | None = None,
         num_workers: int = 0,
         seed: int = 0,
+        open_domain: list[str] | None = None,
     ) -> None:
         super().__init__(batch_size, eval_batch_size, num_workers, seed)
         if unknown := set(groups or ()) - set(GROUPS):
@@ -81,6 +91,7 @@ class OpenMoji(TranslationData):
             raise ValueError(f'direction must be "AtoB" or "BtoA", got {direction!r}')
         self.paired = paired
         self.groups = groups or list(GROUPS)
+        self.open_domain = self._withheld(open_domain or [])
         self.direction = direction
         self.image_size = image_size
         self.augmentation = Augmentation(image_size, shift=image_size // 16, flip=True)
@@ -90,7 +101,29 @@ class OpenMoji(TranslationData):
     def state_dict(self) -> dict[str, Any]:
         preprocess = Preprocess("resize_and_crop", self.image_size, self.image_size, flip=False)
         channels = {"channels_a": 3, "channels_b": 3}
-        return {"preprocess": preprocess.settings(), **channels, "value_range": None, "classes": list(GROUPS)}
+        classes = {"classes": list(GROUPS), "open_domain": list(self.open_domain)}
+        return {"preprocess": preprocess.settings(), **channels, "value_range": None, **classes}
+
+    @property
+    def open_share(self) -> float:
+        return len(self.open_domain) / len(set(self.groups))
+
+    def _withheld(self, groups: list[str]) -> tuple[str, ...]:
+        """Groups without line art, in `GROUPS`' order."""
+        if unknown := set(groups) - set(self.groups):
+            raise ValueError(
+                f"open_domain names {', '.join(sorted(unknown))}, of which there are no pictures; choose among "
+                f"{', '.join(self.groups)}"
+            )
+        if groups and self.paired:
+            raise ValueError(
+                "open_domain withholds line art, but paired=True has some with every picture; use paired=False"
+            )
+        if groups and not set(self.groups) - set(groups):
+            raise ValueError(
+                f"open_domain withholds the line art of all groups ({', '.join(self.groups)}); leave one of them out"
+            )
+        return tuple(group for group in GROUPS if group in groups)
 
     def dataset(self, split: Split) -> Dataset:
         entries, pictures = read_archive(self.archive)
@@ -104,6 +137,7 @@ class OpenMoji(TranslationData):
             training=split == "train",
             augment=self.augment,
             seed=self.seed,
+            withheld=self.open_domain,
         )
 
 
@@ -122,7 +156,7 @@ def read_archive(path: str | None) -> tuple[list[dict[str, Any]], dict[str, byte
 
 
 class OpenMojiSplit(Dataset):
-    """One split; see `OpenMoji`."""
+    """One split; see `OpenMoji`. Line art of the groups in ``withheld`` is left out of training."""
 
     def __init__(
         self,
@@ -134,8 +168,10 @@ class OpenMojiSplit(Dataset):
         training: bool,
         augment: bool,
         seed: int,
+        withheld: tuple[str, ...] = (),
     ) -> None:
         self.entries = entries
+        self.drawn = [entry for entry in entries if not training or entry["group"] not in withheld]
         self.pictures = pictures
         self.augmentation = augmentation
         self.paired = paired
@@ -150,7 +186,7 @@ class OpenMojiSplit(Dataset):
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         epoch, index = key if isinstance(key, tuple) else (0, key)
         rng = random.Random(f"{self.seed}/{epoch}/{index}")
-        a, b = self.entries[index], self.entries[index]
+        a = b = self.drawn[range(len(self))[index] % len(self.drawn)]
         if self.training and not self.paired:
             b = rng.choice(self.entries)
         draw_a = draw_b = None

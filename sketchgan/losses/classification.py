@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def focal_loss(logits: Tensor, labels: Tensor, gamma: float = 2.0) -> Tensor:
+def focal_loss(logits: Tensor, labels: Tensor, gamma: float = 2.0, of_mean: bool = False) -> Tensor:
     """Mean over samples of ``(1 - p)^gamma * -log p``, where p is the probability of the true class.
 
     In float32 under autocast.
@@ -14,6 +14,7 @@ def focal_loss(logits: Tensor, labels: Tensor, gamma: float = 2.0) -> Tensor:
         logits: ``(N, n_classes)``.
         labels: int64 ``(N,)``.
         gamma: 0 for plain cross-entropy.
+        of_mean: take for p the geometric mean over the samples, as AODA's official code does.
 
     Examples:
         >>> focal_loss(torch.zeros(1, 2), torch.tensor([0]))
@@ -22,7 +23,7 @@ def focal_loss(logits: Tensor, labels: Tensor, gamma: float = 2.0) -> Tensor:
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if not gamma:
         return F.cross_entropy(logits, labels)
-    log_p = F.log_softmax(logits, dim=1).gather(1, labels[:, None])[:, 0]
+    log_p = -F.cross_entropy(logits, labels, reduction="mean" if of_mean else "none")
     # Below gamma = 1 the factor is infinitely steep where p is 1.
     unknown = (-log_p.expm1()).clamp_min(torch.finfo(log_p.dtype).tiny)
     return -(unknown**gamma * log_p).mean()

@@ -1,5 +1,7 @@
 """One file per paper, and what they share."""
 
+from sketchgan.modules.anime2sketch import Anime2Sketch
+from sketchgan.modules.aoda import AODA
 from sketchgan.modules.base import GANModule
 from sketchgan.modules.cyclegan import CycleGAN
 from sketchgan.modules.loading import load
@@ -8,4 +10,4 @@ from sketchgan.modules.pix2pix import Pix2Pix
 from sketchgan.modules.sketchygan import SketchyGAN
 from sketchgan.modules.ugatit import UGATIT
 
-__all__ = ["UGATIT", "CycleGAN", "GANModule", "Photo2Cartoon", "Pix2Pix", "SketchyGAN", "load"]
+__all__ = ["AODA", "UGATIT", "Anime2Sketch", "CycleGAN", "GANModule", "Photo2Cartoon", "Pix2Pix", "SketchyGAN", "load"]

@@ -70,8 +70,8 @@ class GANModule(LightningModule):
         data_settings: of a loaded module, how the data that it was trained on was prepared.
     """
 
-    needs_pairs: ClassVar[bool] = False
-    needs_labels: ClassVar[bool] = False
+    needs_pairs: bool = False
+    needs_labels: bool = False
     generators: ClassVar[dict[str, str]] = {"AtoB": "generator"}
     lr_interval: ClassVar[Literal["epoch", "iteration"]] = "epoch"
 

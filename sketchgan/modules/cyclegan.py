@@ -134,18 +134,9 @@ class CycleGAN(TwoWayModule):
     ) -> dict[str, Tensor]:
         """Terms of both discriminators' loss on real images and on those that the pools show."""
         return {
-            **self._judge(self.discriminator_b, real_b, shown_b, "b"),
-            **self._judge(self.discriminator_a, real_a, shown_a, "a"),
+            **self.judge(self.discriminator_b, real_b, shown_b, "b"),
+            **self.judge(self.discriminator_a, real_a, shown_a, "a"),
         }
-
-    def _judge(self, discriminator: nn.Module, real: Tensor, fake: Tensor, domain: str) -> dict[str, Tensor]:
-        terms = {
-            f"real_{domain}": 0.5 * self.adversarial.real(discriminator(real)),
-            f"fake_{domain}": 0.5 * self.adversarial.fake(discriminator(fake)),
-        }
-        if self.adversarial.lambda_gp:
-            terms[f"gp_{domain}"] = self.adversarial.penalty(discriminator, real, fake)
-        return terms
 
     def configure_optimizers(self) -> Any:
         optimizers = [
@@ -153,11 +144,3 @@ class CycleGAN(TwoWayModule):
             self.adam(self.discriminator_a, self.discriminator_b),
         ]
         return optimizers, [lr_scheduler(optimizer, *self.lr_curve) for optimizer in optimizers]
-
-    def sample(self, batch: Batch) -> dict[str, Tensor]:
-        """Both domains there and back, as far as the batch has them."""
-        pictures: dict[str, Tensor] = {}
-        for name, fake in self.translate(batch).items():
-            end, start = name[-1], "A" if name == "fake_B" else "B"
-            pictures |= {f"real_{start}": batch[start], name: fake, f"rec_{start}": self(fake, f"{end}to{start}")}
-        return pictures

@@ -1,6 +1,8 @@
 """Whole networks: generators and discriminators, plain ``nn.Module``s for any training loop."""
 
+from sketchgan.networks.aoda import AODAGenerator
 from sketchgan.networks.hed import HED, pretrained_hed
+from sketchgan.networks.hrnet import HRNetClassifier
 from sketchgan.networks.inception_v4 import InceptionV4Stem, inception_v4_from_tf, inception_v4_stem
 from sketchgan.networks.mobilefacenet import MobileFaceNet
 from sketchgan.networks.openmoji_classifier import OpenMojiClassifier, openmoji_classifier
@@ -18,9 +20,11 @@ from sketchgan.networks.unet import EncoderDecoderGenerator, UNetGenerator
 
 __all__ = [
     "HED",
+    "AODAGenerator",
     "Attended",
     "ClassJudged",
     "EncoderDecoderGenerator",
+    "HRNetClassifier",
     "InceptionV4Stem",
     "Judged",
     "MobileFaceNet",

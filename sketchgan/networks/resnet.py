@@ -60,8 +60,8 @@ class ResnetGenerator(nn.Module):
             nn.ReLU(),  # not in place: instance norm returns a view, whose change costs copies in the backward pass
         )
         self.down = nn.Sequential(
-            _down(ngf, 2 * ngf, norm, antialias_down),
-            _down(2 * ngf, 4 * ngf, norm, antialias_down),
+            down_layer(ngf, 2 * ngf, norm, antialias_down),
+            down_layer(2 * ngf, 4 * ngf, norm, antialias_down),
         )
         self.blocks = nn.Sequential(*(ResidualBlock(4 * ngf, norm, padding, dropout) for _ in range(n_blocks)))
         self.up = nn.Sequential(
@@ -75,7 +75,8 @@ class ResnetGenerator(nn.Module):
         return self.head(self.up(self.blocks(self.down(self.stem(x)))))
 
 
-def _down(in_channels: int, out_channels: int, norm: Norm, antialias: bool) -> nn.Sequential:
+def down_layer(in_channels: int, out_channels: int, norm: Norm = "instance", antialias: bool = False) -> nn.Sequential:
+    """A 3×3 convolution that halves both sides, its norm and a ReLU."""
     layers: list[nn.Module] = [
         nn.Conv2d(in_channels, out_channels, 3, stride=1 if antialias else 2, padding=1, bias=norm == "instance"),
         norm_layer(norm, out_channels),

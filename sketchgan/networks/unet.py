@@ -25,7 +25,8 @@ class UNetGenerator(nn.Module):
         dropout_levels: "torch" drops where the official PyTorch code does (the levels of full width but for the
             bottleneck), "lua" where the Torch original does (the first three decoder layers).
         skip: concatenate each encoder level with its decoder level; False is the paper's encoder-decoder.
-        upsample: "deconv" as published; "nearest" or "bilinear" avoid checkerboards.
+        upsample: "deconv" as published; "nearest" or "bilinear" avoid checkerboards; "smooth" is Anime2Sketch's
+            improved network, which replaces all up-convolutions but the innermost and the outermost.
         init: weight initialisation, see `sketchgan.ops.init_weights`.
         init_gain: its standard deviation or gain.
 
@@ -77,12 +78,13 @@ class UNetGenerator(nn.Module):
                 layers.append(norm_layer(norm, widths[level]))
             self.down.append(nn.Sequential(*layers))
 
+        ends: Upsampling = "deconv" if upsample == "smooth" else upsample
         self.up = nn.ModuleList()
         for level in range(bottleneck, 0, -1):
             joined = widths[level] * (2 if skip and level < bottleneck else 1)
             layers = [
                 nn.ReLU(inplace=True),
-                upsampling_conv(joined, widths[level - 1], bias, upsample),
+                upsampling_conv(joined, widths[level - 1], bias, ends if level == bottleneck else upsample),
                 norm_layer(norm, widths[level - 1]),
             ]
             if dropout > 0 and level in inner:
@@ -90,7 +92,7 @@ class UNetGenerator(nn.Module):
             self.up.append(nn.Sequential(*layers))
         joined = widths[0] * (2 if skip else 1)
         self.up.append(
-            nn.Sequential(nn.ReLU(inplace=True), upsampling_conv(joined, out_channels, True, upsample), nn.Tanh())
+            nn.Sequential(nn.ReLU(inplace=True), upsampling_conv(joined, out_channels, True, ends), nn.Tanh())
         )
         init_weights(self, init, init_gain)
 

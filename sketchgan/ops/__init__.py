@@ -6,7 +6,7 @@ from sketchgan.ops.distributed import average_batch_norm
 from sketchgan.ops.freeze import frozen
 from sketchgan.ops.gradient_penalty import dragan_penalty, gradient_penalty, input_gradients
 from sketchgan.ops.heatmap import heatmap_picture
-from sketchgan.ops.image_pool import ImagePool
+from sketchgan.ops.image_pool import Dice, ImagePool
 from sketchgan.ops.inference import inference_policy, seeds_of, use_statistics
 from sketchgan.ops.init import Init, init_weights
 from sketchgan.ops.lr import (
@@ -14,6 +14,7 @@ from sketchgan.ops.lr import (
     cosine_decay,
     floored_decay_by_iteration,
     floored_lr_by_iteration,
+    halving,
     linear_decay,
     lr_by_iteration,
     lr_scheduler,
@@ -26,6 +27,7 @@ from sketchgan.ops.spectral import advance_spectral_norm
 from sketchgan.ops.together import together
 
 __all__ = [
+    "Dice",
     "ImagePool",
     "Init",
     "LRPolicy",
@@ -40,6 +42,7 @@ __all__ = [
     "frozen",
     "get_rng_state",
     "gradient_penalty",
+    "halving",
     "heatmap_picture",
     "inference_policy",
     "init_weights",

@@ -6,12 +6,12 @@ official ones and part of the published numbers.
 
 import math
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
-LRPolicy = Literal["linear", "step", "cosine", "plateau", "constant"]
+LRPolicy = Literal["linear", "step", "cosine", "halving", "plateau", "constant"]
 
 
 def linear_decay(k: int, n_epochs: int = 100, n_epochs_decay: int = 100, epoch_count: int = 1) -> float:
@@ -41,6 +41,11 @@ def cosine_decay(k: int, n_epochs: int = 100) -> float:
     return (1.0 + math.cos(math.pi * k / n_epochs)) / 2.0
 
 
+def halving(k: int, n_epochs: int = 100) -> float:
+    """Half the rate from epoch ``n_epochs`` on (AODA, arXiv 2104.05703, supplement A.4)."""
+    return 1.0 if k < n_epochs else 0.5
+
+
 def lr_scheduler(
     optimizer: Optimizer,
     policy: LRPolicy = "linear",
@@ -62,11 +67,13 @@ def lr_scheduler(
         return LambdaLR(optimizer, partial(step_decay, step_size=step_size))
     if policy == "cosine":
         return LambdaLR(optimizer, partial(cosine_decay, n_epochs=n_epochs))
+    if policy == "halving":
+        return LambdaLR(optimizer, partial(halving, n_epochs=n_epochs))
     if policy == "constant":
         return LambdaLR(optimizer, _one)
     if policy == "plateau":
         return ReduceLROnPlateau(optimizer, mode="min", factor=0.2, threshold=0.01, patience=5)
-    raise ValueError(f'lr_policy must be "linear", "step", "cosine", "plateau" or "constant", got {policy!r}')
+    raise ValueError(f"lr_policy must be one of {', '.join(get_args(LRPolicy))}, got {policy!r}")
 
 
 def _one(k: int) -> float:

@@ -101,9 +101,90 @@ def test_size_and_groups():
     assert {GROUPS[data.dataset("val")[i]["A_label"]] for i in range(20)} == {"food-drink", "objects"}
 
 
+OPEN = ["activities", "food-drink"]
+
+
+def test_withheld_line_art_is_never_trained_on_though_its_pictures_are():
+    data = OpenMoji(paired=False, open_domain=OPEN)
+    assert data.open_domain == ("food-drink", "activities")
+    assert data.open_share == 2 / 7
+    assert data.state_dict()["open_domain"] == ["food-drink", "activities"]
+    train, whole = data.dataset("train"), OpenMoji(paired=False).dataset("train")
+    assert len(train) == len(whole) == 941  # as many as there are photos
+    count = sum(entry["group"] not in OPEN for entry in whole.entries)
+    samples = [train[(0, i)] for i in range(941)]
+    labels = {side: {GROUPS[sample[f"{side}_label"]] for sample in samples} for side in "AB"}
+    assert labels["A"] == set(GROUPS) - set(OPEN)
+    assert labels["B"] == set(GROUPS)
+    groups = {f"{entry['code']}.png": entry["group"] for entry in whole.entries}
+    assert all(groups[sample["A_path"]] == GROUPS[sample["A_label"]] for sample in samples)
+    visits = Counter(sample["A_path"] for sample in samples)
+    assert len(visits) == count < 941
+    assert set(visits.values()) == {941 // count, 941 // count + 1}
+    assert samples[count]["A_path"] == samples[0]["A_path"]
+    assert any(a["A_label"] != a["B_label"] for a in samples)
+
+
+def test_evaluation_has_the_line_art_of_every_group():
+    data, whole = OpenMoji(paired=False, open_domain=OPEN), OpenMoji(paired=False)
+    for split in ("val", "test"):
+        assert data.dataset(split).entries == data.dataset(split).drawn == whole.dataset(split).entries
+        assert data.dataset(split)[-1]["A_path"] == whole.dataset(split)[-1]["A_path"]
+        with pytest.raises(IndexError):
+            data.dataset(split)[len(data.dataset(split))]
+
+
+def test_some_of_the_groups_keep_their_numbers_when_others_are_open():
+    data = OpenMoji(paired=False, groups=["objects", "activities", "food-drink"], open_domain=["objects"])
+    assert data.open_share == 1 / 3
+    assert data.classes == GROUPS
+    train = data.dataset("train")
+    samples = [train[(2, i)] for i in range(100)]
+    assert {sample["A_label"] for sample in samples} == {1, 4}
+    assert {sample["B_label"] for sample in samples} == {1, 3, 4}
+
+
+def test_nothing_is_withheld_by_default():
+    data = OpenMoji(paired=False)
+    assert (data.open_domain, data.open_share) == ((), 0)
+    assert data.state_dict()["open_domain"] == []
+    # As before there was such a choice.
+    assert [data.dataset("train")[(3, 7)][key] for key in ("A_path", "B_path")] == ["1F6F6.png", "1F55A.png"]
+
+
+def test_open_data_resumes_in_the_middle_of_an_epoch():
+    def loader(workers):
+        loader = OpenMoji(
+            paired=False, open_domain=OPEN, groups=["activities", "food-drink", "objects"], num_workers=workers
+        ).train_dataloader()
+        loader.sampler.set_epoch(1)
+        return loader
+
+    whole = loader(0)
+    batches = iter(whole)
+    for _ in range(3):
+        next(batches)
+    resumed = loader(2)
+    resumed.load_state_dict(whole.state_dict())
+    for a, b in zip(batches, resumed, strict=True):
+        assert a["A_path"] == b["A_path"]
+        assert torch.equal(a["A"], b["A"])
+        assert torch.equal(a["B"], b["B"])
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"open_domain": ["objects"]}, "open_domain withholds line art, but paired=True .*; use paired=False"),
+        (
+            {"open_domain": ["food"], "paired": False},
+            "open_domain names food, of which .*; choose among animals-nature",
+        ),
+        (
+            {"open_domain": ["objects"], "paired": False, "groups": ["activities"]},
+            "open_domain names objects, of which there are no pictures; choose among activities",
+        ),
+        ({"open_domain": list(GROUPS), "paired": False}, r"line art of all groups \(.*people-body\); leave one"),
         ({"groups": ["food"]}, "unknown groups food; there are animals-nature, "),
         ({"direction": "AtoC"}, "direction must be .* got 'AtoC'"),
         ({"groups": ["activities"], "batch_size": 1000}, r"batch_size 1000 is more than the \d+ training samples"),
