@@ -21,7 +21,7 @@ def _translate(args: list[str]) -> None:
     parser.add_argument("checkpoint")
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="picture files, and folders that are searched")
     parser.add_argument("--out", required=True, help="folder to write to, under the inputs' own names")
-    parser.add_argument("--direction", default="AtoB", choices=("AtoB", "BtoA"))
+    parser.add_argument("--direction", choices=("AtoB", "BtoA"), help="(default: AtoB, or the network's only one)")
     parser.add_argument(
         "--preprocess",
         default="native",
@@ -39,6 +39,9 @@ def _translate(args: list[str]) -> None:
         "--inference_norm",
         help="what the network normalises with, if it offers a choice",
     )
+    parser.add_argument("--load_size", type=int, help="with official: side to resize pictures to (default: the data's)")
+    parser.add_argument("--clahe", type=float, help="clip limit of an equalisation of contrast, for dark pictures")
+    parser.add_argument("--coloured_lines", action="store_true", help="draw lines in the picture's colours")
     parser.add_argument(
         "--batch_size", type=int, help="pictures at a time, which must have one size (default: 1; of drawings 16)"
     )
@@ -46,7 +49,10 @@ def _translate(args: list[str]) -> None:
     parser.add_argument("--accelerator", default="auto")
     parser.add_argument("--precision", default="32-true")
     options = vars(parser.parse_args(args))
-    skipped = translate(**options, progress=sys.stderr.isatty())
+    try:
+        skipped = translate(**options, progress=sys.stderr.isatty())
+    except ImportError as error:
+        sys.exit(f"sketchgan translate: {error}")
     print(f"Pictures are in {options['out']}")
     if skipped:
         sys.exit("\n".join([f"{len(skipped)} files could not be read:", *skipped]))

@@ -18,7 +18,7 @@ def translate(
     checkpoint: str | Path,
     inputs: str | Path | Sequence[str | Path],
     out: str | Path,
-    direction: Literal["AtoB", "BtoA"] = "AtoB",
+    direction: Literal["AtoB", "BtoA"] | None = None,
     preprocess: Literal["native", "official"] = "native",
     batch_size: int | None = None,
     num_workers: int = 0,
@@ -29,6 +29,9 @@ def translate(
     samples: int = 1,
     seed: int = 0,
     inference_norm: str | None = None,
+    load_size: int | None = None,
+    clahe: float | None = None,
+    coloured_lines: bool = False,
 ) -> list[str]:
     """Translate pictures and write them under their own names.
 
@@ -40,10 +43,11 @@ def translate(
         checkpoint: written by a ``Trainer`` for one of our modules, or by `sketchgan.convert.convert`.
         inputs: files, and folders that are searched; their sub-folders are kept. One or several.
         out: folder to write to.
-        direction: "BtoA" for modules that translate both ways.
+        direction: "AtoB" or "BtoA"; by default AtoB, or the one way that the module translates.
         preprocess: "native" keeps the size (reflected at the edges to what the network takes, and cropped back);
             "official" does what the official test script does: the data's resizing for evaluation (see
-            `Preprocess.for_evaluation`), and bytes cut off instead of rounded.
+            `Preprocess.for_evaluation`), bytes cut off instead of rounded, and if that script does so (Anime2Sketch's),
+            resized back to the picture's own size.
         batch_size: pictures at a time; more than one needs pictures of one size. By default 1, or 16 where drawings
             are made into distance fields, which are all of the trained size.
         num_workers: loader processes.
@@ -57,6 +61,12 @@ def translate(
         seed: of these numbers, together with the picture's name; sample k has ``seed + k - 1``.
         inference_norm: what the network normalises with, for modules that offer the choice; by default as the
             checkpoint says.
+        load_size: with "official", the side (or width) in pixels that pictures are resized to, instead of the data's.
+            Anime2Sketch draws thinner lines, and more of them, the larger it is.
+        clahe: clip limit of an equalisation of contrast before the network, for dark pictures; 0 for none. By default
+            as the checkpoint says with "official", and none with "native".
+        coloured_lines: of networks that draw lines, keep the picture's colours where the lines are, as the network saw
+            them; see `sketchgan.callbacks.PredictionWriter`.
 
     Returns:
         Messages on the files that could not be read, and so were not translated.
@@ -64,21 +74,25 @@ def translate(
     Raises:
         FileNotFoundError: if the checkpoint or an input is missing.
         ValueError: if the checkpoint does not fit, the module does not translate in that direction, ``out`` is a
-            folder of inputs, or a class is missing or unknown.
+            folder of inputs, a class is missing or unknown, or options do not go together.
+        ImportError: for ``clahe`` without the package kornia.
     """
-    if direction not in ("AtoB", "BtoA"):
+    if direction not in ("AtoB", "BtoA", None):
         raise ValueError(f'direction must be "AtoB" or "BtoA", got {direction!r}')
     if preprocess not in ("native", "official"):
         raise ValueError(f'preprocess must be "native" or "official", got {preprocess!r}')
     module = load(checkpoint, **({} if inference_norm is None else {"inference_norm": inference_norm}))
-    if direction not in module.directions:
-        raise ValueError(f"{type(module).__name__} translates {' and '.join(module.directions)}, not {direction}")
+    way = direction or module.directions[0]
+    if way not in module.directions:
+        raise ValueError(f"{type(module).__name__} translates {' and '.join(module.directions)}, not {way}")
     data = module.data_settings
     official = preprocess == "official"
     if official and not data:
         raise ValueError(f"{checkpoint} does not say how its data was prepared; use preprocess='native'")
-    side: Literal["A", "B"] = "A" if direction == "AtoB" else "B"
+    side: Literal["A", "B"] = "A" if way == "AtoB" else "B"
     sketch = data.get("sketch") if side == "A" else None
+    if sketch is not None and (load_size or clahe or coloured_lines):
+        raise ValueError(f"load_size, clahe and coloured_lines are for pictures, but {checkpoint} takes drawings")
     classes = data.get("classes", [])
     number = None if label is None else class_number(label, classes)
     if number is not None and not module.needs_labels:
@@ -88,7 +102,7 @@ def translate(
     files = PictureFiles(
         inputs,
         side=side,
-        preprocess=data["preprocess"] if official else None,
+        preprocess=_preprocess(data["preprocess"] if official else None, load_size, clahe),
         channels=data.get(f"channels_{side.lower()}", 3),
         label=number,
         classes=classes if module.needs_labels else (),
@@ -100,7 +114,13 @@ def translate(
         num_workers=num_workers,
     )
     refuse_own_inputs(files, Path(out))
-    writer = PredictionWriter(str(out), only="fake_B" if side == "A" else "fake_A", truncate=official)
+    writer = PredictionWriter(
+        str(out),
+        only="fake_B" if side == "A" else "fake_A",
+        truncate=official,
+        resize_back=official and data.get("resize_back", False),
+        coloured_lines=coloured_lines,
+    )
     with quiet_lightning():
         trainer = Trainer(
             accelerator=accelerator,
@@ -114,6 +134,18 @@ def translate(
         )
         trainer.predict(module, files, return_predictions=False)
     return files.skipped
+
+
+def _preprocess(trained: dict[str, Any] | None, load_size: int | None, clahe: float | None) -> dict[str, Any]:
+    """Settings of a `Preprocess`: those of the data (or none, for pictures of their own size), and what is chosen."""
+    settings: dict[str, Any] = {"mode": "native", "flip": False} if trained is None else dict(trained)
+    if load_size is not None:
+        sizes = {"resize_and_crop": ("load_size", "crop_size"), "scale_width": ("load_size",)}.get(settings["mode"])
+        if sizes is None:
+            remedy = "use preprocess='official'" if trained is None else "leave it out"
+            raise ValueError(f"load_size {load_size} is of no use where pictures keep their size; {remedy}")
+        settings |= dict.fromkeys(sizes, load_size)
+    return settings if clahe is None else settings | {"clahe_clip": clahe}
 
 
 def class_number(label: str | int, classes: Sequence[str]) -> int:

@@ -245,6 +245,7 @@ def test_channels_and_value_range_travel_too():
             "crop_size": 16,
             "flip": False,
             "resample": "bicubic",
+            "clahe_clip": 0.0,
         },
         "channels_a": 1,
         "channels_b": 1,

@@ -6,12 +6,14 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 from torchvision.io import encode_png
+from torchvision.transforms.v2 import functional as F
 
-from sketchgan.data.transforms import to_uint8
+from sketchgan.data.transforms import resize_picture, to_levels, to_uint8
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -25,13 +27,29 @@ class PredictionWriter(BasePredictionWriter):
         folder: where to write; by default ``predictions`` beside the logs.
         only: write this kind alone, straight into the folder.
         truncate: to 8 bits as the official code does, not rounded.
+        resize_back: resize to the size of the input's file, by Pillow's bicubic filter on bytes; for batches with
+            ``A_size`` or ``B_size``, such as our folder data modules give.
+        coloured_lines: give the lines the input's colours, see `colour_lines`.
+
+    Raises:
+        ValueError: while writing, if the batch does not say how large the inputs were, or the pictures have more
+            channels than lines can be coloured with.
     """
 
-    def __init__(self, folder: str | None = None, only: str | None = None, truncate: bool = False) -> None:
+    def __init__(
+        self,
+        folder: str | None = None,
+        only: str | None = None,
+        truncate: bool = False,
+        resize_back: bool = False,
+        coloured_lines: bool = False,
+    ) -> None:
         super().__init__(write_interval="batch")
         self.folder = folder
         self.only = only
         self.truncate = truncate
+        self.resize_back = resize_back
+        self.coloured_lines = coloured_lines
         self.written: Path | None = None
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -51,11 +69,18 @@ class PredictionWriter(BasePredictionWriter):
             if made not in prediction or self.only not in (None, made):
                 continue
             images = prediction[made]
+            if self.coloured_lines:
+                images = colour_lines(images, batch[source])
+            sizes = [None] * len(images)
+            if self.resize_back:
+                if f"{source}_size" not in batch:
+                    raise ValueError(f"resize_back needs {source}_size in the batch: height and width of the inputs")
+                sizes = batch[f"{source}_size"].tolist()
             indices = batch_indices or range(batch_idx * len(images), (batch_idx + 1) * len(images))
             names = batch.get(f"{source}_name") or batch.get(f"{source}_path")
             names = names or [f"{index:06d}.png" for index in indices]
-            for image, name in zip(images, names, strict=True):
-                _save(image, self._target(made, name), self.truncate)
+            for image, name, size in zip(images, names, sizes, strict=True):
+                _save(image, self._target(made, name), self.truncate, size)
         if trainer.received_sigterm:  # Lightning catches it, and while it predicts does nothing about it
             raise SystemExit(128 + signal.SIGTERM)
 
@@ -67,9 +92,40 @@ class PredictionWriter(BasePredictionWriter):
         return folder.joinpath(*parts).with_suffix("")
 
 
-def _save(image: Tensor, target: Path, truncate: bool) -> None:
+def colour_lines(lines: Tensor, pictures: Tensor) -> Tensor:
+    """Black lines on white in the colours of a picture: as much of its colour as the line is dark, the rest white.
+
+    Args:
+        lines: ``(N, 1 or 3, H, W)`` in [-1, 1].
+        pictures: ``(N, 1 or 3, H, W)`` in [-1, 1], which they were drawn from.
+
+    Raises:
+        ValueError: for other numbers of channels.
+
+    Examples:
+        >>> import torch
+        >>> colour_lines(torch.tensor([-1.0, 0.0, 1.0]).view(1, 1, 1, 3), torch.full((1, 1, 1, 3), 0.2)).flatten()
+        tensor([0.2000, 0.6000, 1.0000])
+    """
+    if {lines.shape[1], pictures.shape[1]} - {1, 3}:
+        raise ValueError(
+            f"lines of {lines.shape[1]} channels cannot have the colours of {pictures.shape[1]} channels: "
+            "coloured_lines is for pictures of one or three"
+        )
+    return 1 - (1 - lines) * (1 - pictures) / 2
+
+
+def _save(image: Tensor, target: Path, truncate: bool, size: tuple[int, int] | None = None) -> None:
+    """Write a picture; ``size`` (height, width) to resize it to."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    resized = size is not None and tuple(size) != tuple(image.shape[1:])
     if len(image) in (1, 3):
-        Path(f"{target}.png").write_bytes(encode_png(to_uint8(image, truncate).cpu()).numpy().tobytes())
+        levels = to_uint8(image, truncate).cpu()
+        if size is not None and resized:
+            levels = to_levels(resize_picture(F.to_pil_image(levels), (size[1], size[0])))
+        Path(f"{target}.png").write_bytes(encode_png(levels).numpy().tobytes())
     else:
-        np.save(f"{target}.npy", (image.float() / 2 + 0.5).clamp(0, 1).permute(1, 2, 0).cpu().numpy())
+        values = (image.float() / 2 + 0.5).clamp(0, 1).cpu()
+        if size is not None and resized:
+            values = torch.as_tensor(resize_picture(values, (size[1], size[0])))
+        np.save(f"{target}.npy", values.permute(1, 2, 0).numpy())

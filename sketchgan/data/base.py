@@ -20,13 +20,15 @@ class TranslationData(LightningDataModule):
     Batches are dicts: ``"A"`` and ``"B"``, float ``(N, C, H, W)`` in [-1, 1]; ``"A_path"`` and ``"B_path"``, lists of
     names; with labels also ``"A_label"`` and ``"B_label"``, int64 ``(N,)``. In evaluation every picture comes once: of
     two unpaired domains, the smaller one is missing from the last batches; and there may be ``"A_name"`` and
-    ``"B_name"``, under which a translation is written where ``x.jpg`` and ``x.png`` are both there.
+    ``"B_name"``, under which a translation is written where ``x.jpg`` and ``x.png`` are both there, and ``"A_size"``
+    and ``"B_size"``, int64 ``(N, 2)``: height and width of the pictures as they were read.
 
     A subclass builds the data set of a split in ``dataset(split)``; training sets are indexed by ``(epoch, index)``,
     the others by ``index``. What it returns from ``state_dict`` travels in checkpoints and tells inference how to
     prepare a picture: ``preprocess`` (settings of `Preprocess`), ``channels_a``, ``channels_b``, ``value_range``; with
     labels ``classes``, their names; ``sketch`` (settings of `SketchInput`) if A is made from drawings; ``open_domain``
-    where classes may lack sketches.
+    where classes may lack sketches; ``resize_back`` (True) if the official script resizes what it made to the size of
+    the input, as Anime2Sketch's does.
 
     Args:
         batch_size: pictures of each domain per batch and process.

@@ -220,7 +220,8 @@ class PictureSet(Dataset):
                 sample[side] = self.preprocess(picture, draw)
                 sample[f"{side}_path"] = source.name(i, place)
                 if not self.training:
-                    sample[f"{side}_name"] = source.written(i, place)
+                    width, height = size_of(picture)
+                    sample |= {f"{side}_name": source.written(i, place), f"{side}_size": torch.tensor([height, width])}
                 if source.classes:
                     sample[f"{side}_label"] = source.label(i)
         return sample

@@ -59,6 +59,7 @@ class Anime2Sketch(AODA):
     Shapes: A ``(N, 1, H, W)``, B ``(N, 3, H, W)`` in [-1, 1], sides multiples of 256 with the default U-Net.
     """
 
+    needs_labels = False
     generators: ClassVar = {"BtoA": "generator_ba"}
 
     def __init__(

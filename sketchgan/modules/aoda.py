@@ -124,6 +124,8 @@ class AODA(TwoWayModule):
             where it is asked for, and for a gradient penalty with batch norm in a discriminator.
     """
 
+    needs_labels = True
+
     def __init__(
         self,
         generator_ab: nn.Module | None = None,
@@ -191,8 +193,9 @@ class AODA(TwoWayModule):
         self.focal_gamma = focal_gamma
         self.judge_reconstruction = judge_reconstruction
         self.threshold = chosen("threshold", threshold)
-        if self.threshold != "openness" and not 0 <= self.threshold <= 1:
+        if self.threshold != "openness" and not (isinstance(self.threshold, float | int) and 0 <= self.threshold <= 1):
             raise ValueError(f'threshold must be between 0 and 1, or "openness", got {self.threshold!r}')
+        self.mix_above: Any = self.threshold
         self.mixed_for = chosen("mixed_for", mixed_for)
         if self.mixed_for not in ("all", "generator"):
             raise ValueError(f'mixed_for must be "all" or "generator", got {self.mixed_for!r}')
@@ -234,11 +237,11 @@ class AODA(TwoWayModule):
                     "threshold='openness' mixes with the share of classes without sketches, but "
                     f"{type(data).__name__} knows of none; give threshold a number"
                 )
-            self.threshold = 1 - share
+            self.mix_above = 1 - share
 
     def mixes(self) -> bool:
         """Draw whether this step is mixed."""
-        return self.mixing.draws.uniform(0, 1) > self.threshold
+        return self.mixing.draws.uniform(0, 1) > self.mix_above
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         opt_g, opt_d, *opt_r = self.optimizers()

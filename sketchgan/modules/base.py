@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from sketchgan.modules.building import build, class_path, find_class, is_plain
+from sketchgan.modules.building import build, class_path, find_class, is_plain, takes
 from sketchgan.modules.checkpoint import (
     compare_weights,
     data_settings,
@@ -98,7 +98,8 @@ class GANModule(LightningModule):
 
     def _set_hparams(self, hp: Any) -> None:
         """Keep plain values and recipes of networks; remember by name what was passed as a live object."""
-        hp = self._to_hparams_dict(hp)
+        # Lightning collects the arguments of all bases, also those that a class decides on itself.
+        hp = {name: value for name, value in self._to_hparams_dict(hp).items() if takes(type(self), name)}
         self._injected |= {name: class_path(type(value)) for name, value in hp.items() if not is_plain(value)}
         super()._set_hparams({name: value for name, value in hp.items() if is_plain(value)})
 

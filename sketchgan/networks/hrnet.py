@@ -120,7 +120,7 @@ class _Stage(nn.Module):
         return [self._fused(target, xs) for target in range(len(xs))]
 
     def _fused(self, target: int, xs: list[Tensor]) -> Tensor:
-        terms = [bring(x) for bring, x in zip(self.fuse_layers[target], xs, strict=True)]  # type: ignore[arg-type]
+        terms = [bring(x) for bring, x in zip(self.fuse_layers[target].children(), xs, strict=True)]
         size = xs[target].shape[-2:]
         terms[target + 1 :] = [F.interpolate(term, size) for term in terms[target + 1 :]]  # nearest
         return F.relu_(reduce(add, terms))

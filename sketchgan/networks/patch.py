@@ -66,7 +66,7 @@ class PatchDiscriminator(nn.Sequential):
         ]
         super().__init__(*layers)
         self.smallest = 3 * 2**n_layers
-        self.per_sample = norm != "batch"
+        self.per_sample = norm != "batch"  # no sample depends on the batch around it
         self.receptive_field = 9 * 2**n_layers - 2
         init_weights(self, init, init_gain)
 

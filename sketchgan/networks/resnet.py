@@ -51,6 +51,7 @@ class ResnetGenerator(nn.Module):
         init_gain: float = 0.02,
     ) -> None:
         super().__init__()
+        self.per_sample = norm != "batch" and not dropout  # no sample depends on the batch around it
         if n_blocks < 0:
             raise ValueError(f"n_blocks must not be negative, got {n_blocks}")
         self.stem = nn.Sequential(

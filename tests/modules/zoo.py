@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from sketchgan import UGATIT, CycleGAN, GANModule, Photo2Cartoon, Pix2Pix, SketchyGAN
+from sketchgan import AODA, UGATIT, Anime2Sketch, CycleGAN, GANModule, Photo2Cartoon, Pix2Pix, SketchyGAN
 from sketchgan.data import Mixture, OpenMoji, OpenMojiEdges, OpenMojiSketches, SketchCurriculum, TranslationData
 from sketchgan.networks import (
+    AODAGenerator,
+    HRNetClassifier,
     PatchDiscriminator,
     Photo2CartoonGenerator,
     ResnetGenerator,
@@ -35,15 +37,16 @@ class Entry:
     settings: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     made_of: Callable[..., TranslationData] | None = None  # data of its own, by the same arguments
+    way: Literal["AtoB", "BtoA"] = "AtoB"  # that it is looked at in
     whole: bool = False  # small enough for what takes long and is the same in all modules
     rates: tuple[float, ...] = (1, 1, 2 / 3, 2 / 3)  # relative, in two epochs of two batches
 
     def build(self, **kwargs: Any) -> GANModule:
-        return self.cls(**self.networks(), **self.settings, **kwargs)
+        return self.cls(**self.networks(), **{**self.settings, **kwargs})
 
     def datamodule(self, **kwargs: Any) -> TranslationData:
         settings = {"image_size": SIZE, "batch_size": 4, **self.data, **kwargs}
-        return self.made_of(**settings) if self.made_of else OpenMoji(groups=["activities"], **settings)
+        return self.made_of(**settings) if self.made_of else OpenMoji(**{"groups": ["activities"], **settings})
 
 
 def pix2pix_networks() -> dict[str, nn.Module]:
@@ -127,6 +130,30 @@ def sketchygan_per_sample() -> dict[str, nn.Module]:
     return {"generator": PerSampleGenerator(), "discriminator": SketchyGANDiscriminator(n_classes=7, ndf=2)}
 
 
+def aoda_networks() -> dict[str, nn.Module]:
+    return {
+        "generator_ab": AODAGenerator(n_classes=7, ngf=2, n_blocks=1),
+        "generator_ba": ResnetGenerator(ngf=2, n_blocks=1),
+        "discriminator_a": PatchDiscriminator(3, ndf=2, n_layers=2, norm="instance"),
+        "discriminator_b": PatchDiscriminator(3, ndf=2, n_layers=2, norm="instance"),
+        "classifier": HRNetClassifier(7, stem=4, layer1=2, branches=(2, 2, 4, 4), heads=(2, 2, 2, 2), features=8),
+    }
+
+
+def aoda_per_sample() -> dict[str, nn.Module]:
+    classifier = nn.Sequential(nn.Conv2d(3, 4, kernel_size=3), nn.ReLU(), nn.AvgPool2d(30), nn.Flatten())
+    return {**aoda_networks(), "classifier": nn.Sequential(*classifier, nn.Linear(4, 7))}
+
+
+def anime2sketch_networks() -> dict[str, nn.Module]:
+    return {
+        "generator_ba": UNetGenerator(num_downs=4, ngf=2, norm="instance", dropout=0.0, upsample="smooth"),
+        "generator_ab": ResnetGenerator(ngf=2, n_blocks=1),
+        "discriminator_a": PatchDiscriminator(3, ndf=2, n_layers=2, norm="instance"),
+        "discriminator_b": PatchDiscriminator(3, ndf=2, n_layers=2, norm="instance"),
+    }
+
+
 def mixture(**kwargs: Any) -> TranslationData:
     """Drawings and edge maps, whose proportion changes with every batch."""
     sources = OpenMojiSketches(groups=["activities"]), OpenMojiEdges(groups=["activities"])
@@ -150,7 +177,7 @@ ZOO = {
         CycleGAN,
         cyclegan_networks,
         forwards={"generator_ab": 3, "generator_ba": 3, "discriminator_a": 3, "discriminator_b": 3},
-        calls={"generator_ab": 3, "generator_ba": 3, "discriminator_a": 3, "discriminator_b": 3},
+        calls={"generator_ab": 3, "generator_ba": 3, "discriminator_a": 2, "discriminator_b": 3},
         per_sample=cyclegan_per_sample,
         per_sample_settings={"pool_size": 0},
         whole=True,
@@ -188,5 +215,38 @@ ZOO = {
         data={"batch_size": 8},
         made_of=mixture,
         rates=(1, 0.91, 0.82, 0.73),
+    ),
+    "aoda": Entry(
+        AODA,
+        aoda_networks,
+        forwards={"generator_ab": 2, "generator_ba": 2, "discriminator_a": 3, "discriminator_b": 3, "classifier": 3},
+        calls={"generator_ab": 1, "generator_ba": 2, "discriminator_a": 2, "discriminator_b": 2, "classifier": 3},
+        per_sample=aoda_per_sample,
+        per_sample_settings={"n_classes": 7, "pool_size": 0},
+        # Pools of six, which are full after the second step of four.
+        settings={
+            "n_classes": 7,
+            "pool_size": 6,
+            "sketch_pool_size": 6,
+            "lr_g": 1e-4,
+            "lr_d": 4e-4,
+            "lr_r": 2e-4,
+            "lr_policy": "linear",
+            "n_epochs": 1,
+            "n_epochs_decay": 2,
+        },
+        data={"paired": False, "groups": ["activities", "objects"], "open_domain": ["objects"]},
+    ),
+    "anime2sketch": Entry(
+        Anime2Sketch,
+        anime2sketch_networks,
+        forwards={"generator_ab": 2, "generator_ba": 2, "discriminator_a": 3, "discriminator_b": 3},
+        calls={"generator_ab": 1, "generator_ba": 2, "discriminator_a": 2, "discriminator_b": 2},
+        per_sample=anime2sketch_networks,
+        per_sample_settings={"pool_size": 0},
+        settings={"lambda_a": 1.0, "pool_size": 6, "lr_g": 1e-4, "lr_d": 4e-4},
+        data={"paired": False},
+        way="BtoA",
+        rates=(1, 1, 1, 1),
     ),
 }
