@@ -62,11 +62,11 @@ def translate(
         inference_norm: what the network normalises with, for modules that offer the choice; by default as the
             checkpoint says.
         load_size: with "official", the side (or width) in pixels that pictures are resized to, instead of the data's.
-            Anime2Sketch draws thinner lines, and more of them, the larger it is.
+            Anime2Sketch draws thinner lines, with more detail, the larger it is.
         clahe: clip limit of an equalisation of contrast before the network, for dark pictures; 0 for none. By default
             as the checkpoint says with "official", and none with "native".
-        coloured_lines: of networks that draw lines, keep the picture's colours where the lines are, as the network saw
-            them; see `sketchgan.callbacks.PredictionWriter`.
+        coloured_lines: of networks that draw dark lines on white, keep the picture's colours, as the network saw them,
+            as far as the line is dark.
 
     Returns:
         Messages on the files that could not be read, and so were not translated.
@@ -95,9 +95,10 @@ def translate(
         raise ValueError(f"load_size, clahe and coloured_lines are for pictures, but {checkpoint} takes drawings")
     classes = data.get("classes", [])
     number = None if label is None else class_number(label, classes)
-    if number is not None and not module.needs_labels:
-        raise ValueError(f"{type(module).__name__} takes no class, but label={label!r} was given")
-    if number is None and module.needs_labels and not classes:
+    labelled = module.needs_labels and side == "A"  # AODA's way back takes no class
+    if number is not None and not labelled:
+        raise ValueError(f"{type(module).__name__} takes no class {way}, but label={label!r} was given")
+    if number is None and labelled and not classes:
         raise ValueError(f"{checkpoint} does not name its classes; say with label=NUMBER which one the pictures are of")
     files = PictureFiles(
         inputs,
@@ -105,7 +106,7 @@ def translate(
         preprocess=_preprocess(data["preprocess"] if official else None, load_size, clahe),
         channels=data.get(f"channels_{side.lower()}", 3),
         label=number,
-        classes=classes if module.needs_labels else (),
+        classes=classes if labelled else (),
         sketch=sketch,
         samples=samples,
         seed=seed,

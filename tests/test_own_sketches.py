@@ -158,7 +158,7 @@ def test_other_modules_take_samples_but_no_class(drawings, tmp_path):
     assert torch.equal(first[0], other[0])
     assert not torch.equal(first[1], other[1])
     path = trained(tmp_path / "p.ckpt", UntrainedTranslator(), OpenMoji(image_size=32, batch_size=2))
-    with pytest.raises(ValueError, match="UntrainedTranslator takes no class, but label='food-drink' was given"):
+    with pytest.raises(ValueError, match="UntrainedTranslator takes no class AtoB, but label=.food-drink. was given"):
         translate(path, drawings, tmp_path / "out", label="food-drink", accelerator="cpu")
 
 

@@ -29,7 +29,7 @@ class PredictionWriter(BasePredictionWriter):
         truncate: to 8 bits as the official code does, not rounded.
         resize_back: resize to the size of the input's file, by Pillow's bicubic filter on bytes; for batches with
             ``A_size`` or ``B_size``, such as our folder data modules give.
-        coloured_lines: give the lines the input's colours, see `colour_lines`.
+        coloured_lines: of dark lines on white, keep the input's colour as far as the line is dark.
 
     Raises:
         ValueError: while writing, if the batch does not say how large the inputs were, or the pictures have more

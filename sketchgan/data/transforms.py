@@ -217,7 +217,7 @@ def equalize_contrast(images: Tensor, clip: float) -> Tensor:
 
     Args:
         images: ``(..., C, H, W)`` in [-1, 1]; sides that are too short for the tiles are reflected, and cropped again.
-        clip: limit of the histograms' peaks; the larger, the more contrast. Official examples take 2.
+        clip: limit of the histograms' peaks; the larger, the more contrast.
 
     Returns:
         Equalised images in [-1, 1].

@@ -7,7 +7,12 @@ import torch
 from witness import fresh, trainer
 from zoo import ZOO
 
-from sketchgan.networks import Photo2CartoonGenerator, SketchyGANDiscriminator, SketchyGANGenerator
+from sketchgan.networks import (
+    HRNetClassifier,
+    Photo2CartoonGenerator,
+    SketchyGANDiscriminator,
+    SketchyGANGenerator,
+)
 
 
 def kinds_of_networks() -> list[tuple[str, str]]:
@@ -18,8 +23,8 @@ def kinds_of_networks() -> list[tuple[str, str]]:
         for attribute, network in reversed(entry.networks().items())
         if next(network.parameters(), None) is not None
     }
-    # Hundreds of layers take a minute; test_ugatit.py and test_mru.py compile their blocks.
-    for slow in (Photo2CartoonGenerator, SketchyGANDiscriminator, SketchyGANGenerator):
+    # Hundreds of layers take a minute; test_ugatit.py and test_mru.py compile the blocks of most.
+    for slow in (HRNetClassifier, Photo2CartoonGenerator, SketchyGANDiscriminator, SketchyGANGenerator):
         del kinds[slow]
     return list(kinds.values())
 
