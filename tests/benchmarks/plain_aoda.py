@@ -76,8 +76,8 @@ class AdaINBlock(nn.Module):
     def __init__(self, channels: int, n_classes: int) -> None:
         super().__init__()
         self.pad = nn.ReflectionPad2d(1)
-        self.conv1, self.conv2 = nn.Conv2d(channels, channels, 3), nn.Conv2d(channels, channels, 3)
-        self.adain1, self.adain2 = AdaIN(channels, n_classes), AdaIN(channels, n_classes)
+        self.conv1, self.adain1 = nn.Conv2d(channels, channels, 3), AdaIN(channels, n_classes)
+        self.conv2, self.adain2 = nn.Conv2d(channels, channels, 3), AdaIN(channels, n_classes)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         out = F.relu(self.adain1(self.conv1(self.pad(x)), labels))
