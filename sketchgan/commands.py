@@ -62,14 +62,14 @@ def _convert(args: list[str]) -> None:
     """``sketchgan convert SRC DST``."""
     parser = argparse.ArgumentParser(
         "sketchgan convert",
-        description="Convert official weights of pix2pix, CycleGAN, anti-aliased CUT, U-GAT-IT, photo2cartoon and "
-        "SketchyGAN, or back.",
+        description="Convert official weights of pix2pix, CycleGAN, anti-aliased CUT, U-GAT-IT, photo2cartoon, "
+        "SketchyGAN, AODA and Anime2Sketch, or back.",
     )
     parser.add_argument(
         "src",
         metavar="SRC",
-        help="official .pth file or folder of them, .pt file of several networks, TensorFlow checkpoint of SketchyGAN "
-        "(model.ckpt-300000, or its folder) or .npz of its variables, or file of ours",
+        help="official .pth or .bin file or folder of them, .pt file of several networks, TensorFlow checkpoint of "
+        "SketchyGAN (model.ckpt-300000, or its folder) or .npz of its variables, or file of ours",
     )
     parser.add_argument(
         "dst",
@@ -83,9 +83,13 @@ def _convert(args: list[str]) -> None:
         "--epoch", default="latest", help="which files of a folder (default: latest), or which step of SketchyGAN's"
     )
     parser.add_argument(
-        "--image_size", type=int, help="side that the official test script resizes to, if not visible (default: 256)"
+        "--image_size",
+        type=int,
+        help="side that the official test script resizes to, if not visible (default: 256, of Anime2Sketch 512)",
     )
-    parser.add_argument("--dropout", type=float, help="of a U-Net, whose weights do not show it (default: 0.5)")
+    parser.add_argument(
+        "--dropout", type=float, help="of a U-Net, whose weights do not show it (default: 0.5, of Anime2Sketch 0)"
+    )
     parser.add_argument("--padding", choices=("reflect", "replicate"), help="of residual blocks (default: reflect)")
     options = vars(parser.parse_args(args))
     print(*convert(**{name: value for name, value in options.items() if value is not None}), sep="\n")

@@ -23,6 +23,9 @@ from sketchgan.modules.checkpoint import read, record_of, settings_of
 from sketchgan.modules.quiet import quiet_lightning
 from sketchgan.modules.weights import SUFFIX, Absent, replacing, write_weights
 
+_LONE = (".pth", ".bin")
+"""Endings of official files with a network each; Anime2Sketch has one of each."""
+
 
 def from_official(state: Mapping[str, Any], **settings: Any) -> nn.Module:
     """Build our network of official weights.
@@ -88,19 +91,22 @@ def convert(
     """Convert official weights to a file of ours, or a file of ours to official weights.
 
     Args:
-        src: official ``.pth`` file, a folder of them (``latest_net_G.pth``, …), a ``.pt`` file with all networks of
-            U-GAT-IT or photo2cartoon, a TensorFlow checkpoint of SketchyGAN (``model.ckpt-300000``, or the folder that
-            it is in) or an ``.npz`` of its variables, or a file of ours.
+        src: official ``.pth`` or ``.bin`` file, a folder of them (``latest_net_G.pth``, …), a ``.pt`` file with all
+            networks of U-GAT-IT or photo2cartoon, a TensorFlow checkpoint of SketchyGAN (``model.ckpt-300000``, or the
+            folder that it is in) or an ``.npz`` of its variables, or a file of ours.
         dst: ``NAME.safetensors`` for weights with settings, which `sketchgan.load` and ``sketchgan translate`` take;
             ``NAME.ckpt`` for a checkpoint to train on from, which needs all networks; for official weights a
-            ``NAME.pth``, or a folder, of U-GAT-IT and photo2cartoon ``NAME.pt``, and of SketchyGAN ``NAME.npz``.
-        module: whose networks official weights are: "Pix2Pix", "CycleGAN", "UGATIT", "Photo2Cartoon" or "SketchyGAN".
-            By default that of the generators, as far as it has its own; else that of the file's name
-            (``…_net_G_A.pth`` is CycleGAN's), Pix2Pix for a U-Net or batch norm, and CycleGAN for other generators.
+            ``NAME.pth`` (or ``NAME.bin``), or a folder, of U-GAT-IT and photo2cartoon ``NAME.pt``, and of SketchyGAN
+            ``NAME.npz``.
+        module: whose networks official weights are: "Pix2Pix", "CycleGAN", "UGATIT", "Photo2Cartoon", "SketchyGAN",
+            "AODA" or "Anime2Sketch". By default that of the generators or the classifier, as far as it has its own
+            (``G_A``, ``D_A`` and ``D_B`` of AODA are CycleGAN's too, and so is everything without classes); else that
+            of the file's name (``…_net_G_A.pth`` is CycleGAN's), Pix2Pix for a U-Net or batch norm, and CycleGAN for
+            other generators.
         epoch: which files of a folder are read or written; of SketchyGAN the number of a checkpoint, by default that
             which the folder's file ``checkpoint`` names.
         image_size: side that the official test script resizes pictures to, which weights do not tell unless they are
-            of SketchyGAN or of a full U-GAT-IT or photo2cartoon generator; 256 by default.
+            of SketchyGAN or of a full U-GAT-IT or photo2cartoon generator; 256 by default, 512 of Anime2Sketch.
         **settings: of the generators, see `from_official`.
 
     Returns:
@@ -118,7 +124,7 @@ def convert(
         raise ValueError(f"image_size must be positive, got {image_size}")
     if not 0 <= settings.get("dropout", 0.5) < 1:
         raise ValueError(f"dropout must be at least 0 and below 1, got {settings['dropout']}")
-    if dst.suffix not in (SUFFIX, ".ckpt", ".pth", ".pt", ".npz", "") and not dst.is_dir():
+    if dst.suffix not in (SUFFIX, ".ckpt", *_LONE, ".pt", ".npz", "") and not dst.is_dir():
         raise ValueError(
             f"{dst} must be NAME{SUFFIX}, NAME.ckpt, NAME.pth or a folder, or for official files that hold all "
             "networks NAME.pt, and of SketchyGAN NAME.npz"
@@ -141,7 +147,7 @@ def convert(
 def _to_ours(
     src: Path, dst: Path, module: str | None, epoch: str, image_size: int | None, settings: dict[str, Any]
 ) -> list[str]:
-    system, named = place(read_official(src, epoch, settings), module, src)
+    system, named = place(read_official(src, epoch, settings), module, src, settings)
     channels = ends(named)
     hyper_parameters: dict[str, Any] = {}
     state: dict[str, Tensor] = {}
@@ -152,7 +158,7 @@ def _to_ours(
     all_settings = {name: one.settings for name, one in named.items()}
     arguments = system.arguments(all_settings)
     hyper_parameters |= shared | arguments
-    side = shared.get("image_size", image_size or 256)
+    side = shared.get("image_size", image_size or system.side)
     preprocess = {"mode": "resize_and_crop", "load_size": side, "crop_size": side, "flip": False}
     preprocess["resample"] = system.resample
     data = {"preprocess": preprocess, "channels_a": channels[0], "channels_b": channels[1], "value_range": None}
@@ -232,9 +238,12 @@ def _from_ours(src: Path, checkpoint: dict[str, Any], dst: Path, epoch: str) -> 
     system = system_of(module)
     if system is None:
         raise ValueError(f"{src} is of {type(module).__name__}, for which there is no official code")
-    present = [key for key, name in system.names.items() if not isinstance(getattr(module, name), Absent)]
+    children = {key: getattr(module, name) for key, name in system.names.items()}  # None for one that it does without
+    present = [key for key, network in children.items() if not isinstance(network, Absent | None)]
     targets = dict.fromkeys(present, _joint_file(system, dst)) if system.joint else _files(system, present, dst, epoch)
-    states = {key: _official_state(getattr(module, system.names[key]), system) for key in targets}
+    states = {key: _official_state(children[key], system) for key in targets}
+    for key in states.keys() & set(system.data_parallel):
+        states[key] = OrderedDict((f"module.{name}", value) for name, value in states[key].items())
     for path in targets.values():
         _refuse_existing(path)
     contents: dict[Path, Any] = {dst: states} if system.joint else {targets[key]: states[key] for key in targets}
@@ -267,7 +276,7 @@ def _files(system: System, present: list[str], dst: Path, epoch: str) -> dict[st
         raise ValueError(
             f"the code of {system.name} keeps every network in a file of its own: write NAME.pth or a folder, not {dst}"
         )
-    if dst.suffix == ".pth":
+    if dst.suffix in _LONE:
         generators = [key for key in present if system.names[key] in system.module.generators.values()]
         wanted = letters_of(dst)
         if wanted in ("", "G") and len(generators) == 1:
@@ -276,6 +285,8 @@ def _files(system: System, present: list[str], dst: Path, epoch: str) -> dict[st
             names = " or ".join(f"{epoch}_net_{key}.pth" for key in present)
             raise ValueError(f"which network shall {dst} hold? Name the file {names}, or give a folder for all")
         return {wanted: dst}
+    if len(system.names) == 1:
+        raise ValueError(f"the code of {system.name} has one network alone: write NAME.pth, not {dst}")
     if dst.is_file():
         raise FileExistsError(f"{dst} is a file; give a folder")
     return {key: dst / f"{epoch}_net_{key}.pth" for key in present}

@@ -5,7 +5,7 @@ is read off them; what they do not show (a U-Net's dropout) is assumed as the of
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -59,6 +59,11 @@ class Recognised:
     settings: dict[str, Any]
     assumed: dict[str, Any]
     notes: list[str]
+
+    def assuming(self, settings: Mapping[str, Any]) -> "Recognised":
+        """The same with other values of what the weights do not show."""
+        other = {name: value for name, value in settings.items() if name in self.assumed}
+        return replace(self, settings=self.settings | other, assumed=self.assumed | other)
 
     def build(self) -> nn.Module:
         """Our network with these weights.

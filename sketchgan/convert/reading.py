@@ -3,7 +3,8 @@
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from sketchgan.convert.systems import NETWORKS, SYSTEMS, System
 from sketchgan.convert.tensorflow import find_bundle, read_tensorflow
 from sketchgan.modules.checkpoint import read
 from sketchgan.networks import (
+    AODAGenerator,
+    HRNetClassifier,
     Photo2CartoonGenerator,
     SketchyGANDiscriminator,
     SketchyGANGenerator,
@@ -35,12 +38,34 @@ class OfficialWeights:
     Attributes:
         source: the file, and for one of several networks in it, which.
         found: what the weights show.
-        network: ours, with the weights.
     """
 
     source: str
     found: Recognised
-    network: nn.Module
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """Ours, with the weights.
+
+        Raises:
+            ValueError: if they do not fit it.
+        """
+        try:
+            return self.found.build()
+        except ValueError as error:
+            raise ValueError(f"{self.source}: {error}") from error
+
+    @property
+    def kind(self) -> type[nn.Module]:
+        """Its class."""
+        return self.found.official.network
+
+    @property
+    def role(self) -> str:
+        """What it is in its system: "generator", "discriminator" or "classifier"."""
+        if self.kind is HRNetClassifier:
+            return "classifier"
+        return "generator" if "out_channels" in self.settings else "discriminator"
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -53,7 +78,7 @@ class OfficialWeights:
 
     def __str__(self) -> str:
         settings = ", ".join(f"{key}={value!r}" for key, value in self.settings.items())
-        line = f"{type(self.network).__name__}({settings}), {len(self.found.state)} entries of {Path(self.source).name}"
+        line = f"{self.kind.__name__}({settings}), {len(self.found.state)} entries of {Path(self.source).name}"
         if self.found.assumed:
             line += f"; not visible in them, so assumed or given: {', '.join(self.found.assumed)}"
         return "; ".join([line, *self.found.notes])
@@ -146,6 +171,8 @@ def _official_files(folder: Path, epoch: str) -> dict[str, Path]:
         there = ", ".join(sorted(set(files.values()))) or "none"
         joint = next(iter(sorted(folder.glob("*.pt"))), None)
         hint = f"; give a file with all networks, such as {joint}" if joint else ""
+        if any((folder / "models").glob("*_net_*.pth")):
+            hint = f"; give {folder / 'models'}"
         raise FileNotFoundError(f"{folder} holds no {epoch}_net_….pth; epochs there: {there}{hint}")
     known = {letters for system in SYSTEMS.values() if not system.joint for letters in system.names}
     if unknown := chosen.keys() - known:
@@ -158,53 +185,70 @@ def _network(source: str, state: Any, settings: Mapping[str, Any]) -> OfficialWe
     if not isinstance(state, Mapping):
         raise ValueError(f"{source} holds a {type(state).__name__}, not a state dict")
     try:
-        found = recognise(state, NETWORKS, **settings)
-        return OfficialWeights(source, found, found.build())
+        return OfficialWeights(source, recognise(state, NETWORKS, **settings))
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
 
 
 def place(
-    networks: Mapping[str, OfficialWeights], module: str | None, src: Path
+    networks: Mapping[str, OfficialWeights], module: str | None, src: Path, settings: Mapping[str, Any]
 ) -> tuple[System, dict[str, OfficialWeights]]:
     """Which module networks belong to, and as what.
 
+    Args:
+        networks: by their official names.
+        module: which module, if it is known.
+        src: where they are from.
+        settings: those that were given; of the others the module's official code knows more than the weights show.
+
     Raises:
-        ValueError: if to none, or the module given has no such networks.
+        ValueError: if to none, or the module given has no such networks, or weights do not fit.
     """
     module = module or _guess(networks, src)
     if module not in SYSTEMS:
         raise ValueError(f"module must be one of {', '.join(SYSTEMS)}, got {module!r}")
     system = SYSTEMS[module]
     if len(networks) == 1 and not networks.keys() & system.names.keys():  # named in no way, or only "G"
-        networks = {next(iter(system.names)): next(iter(networks.values()))}
+        only = next(iter(networks.values()))
+        networks = {system.alone.get(only.kind, next(iter(system.names))): only}
     if unknown := networks.keys() - system.names.keys():
         raise ValueError(
             f"{src} has networks {', '.join(sorted(unknown))}, which {module} has not; convert the file of one "
             "generator by itself"
         )
-    named = {system.names[key]: one for key, one in networks.items()}
+    assumed = {name: value for name, value in system.assumed.items() if name not in settings}
+    named = {system.names[key]: replace(one, found=one.found.assuming(assumed)) for key, one in networks.items()}
     for name, one in named.items():
-        if name.startswith("generator") != ("out_channels" in one.settings):
+        if one.role != _role(name):
             raise ValueError(f"{one.source} is {one.found.official.name}, where {module} has its {name}")
         if one.found.official not in system.networks:
             raise ValueError(f"{one.source} is {one.found.official.name}, which the code of {module} does not have")
     if not set(system.module.generators.values()) & named.keys():
         raise ValueError(f"{src} holds no generator; give the folder with both, or the generator's file")
+    for one in named.values():
+        _ = one.network  # which must fit before anything else is said of it
     return system, named
 
 
+def _role(name: str) -> str:
+    return name if name == "classifier" else "generator" if name.startswith("generator") else "discriminator"
+
+
 def _guess(networks: Mapping[str, OfficialWeights], src: Path) -> str:
-    classes = {type(one.network) for one in networks.values()}
+    classes = {one.kind for one in networks.values()}
     if Photo2CartoonGenerator in classes:
         return "Photo2Cartoon"
     if classes & {UGATITGenerator, UGATITDiscriminator}:
         return "UGATIT"
     if classes & {SketchyGANGenerator, SketchyGANDiscriminator}:
         return "SketchyGAN"
+    if classes & {AODAGenerator, HRNetClassifier}:
+        return "AODA"
+    settings = (networks.get("G") or next(iter(networks.values()))).settings
+    if len(networks) == 1 and (settings.get("upsample") == "smooth" or ("" in networks and _draws_lines(settings))):
+        return "Anime2Sketch"
     if networks.keys() & CYCLEGAN.keys():
         return "CycleGAN"
-    settings = (networks.get("G") or next(iter(networks.values()))).settings
     if "num_downs" in settings or settings["norm"] == "batch":
         return "Pix2Pix"
     if not {"G", "D"} <= networks.keys():
@@ -214,6 +258,12 @@ def _guess(networks: Mapping[str, OfficialWeights], src: Path) -> str:
     raise ValueError(
         f"{src} may be of Pix2Pix without condition, or of CUT: give module, or the file of the generator by itself"
     )
+
+
+def _draws_lines(settings: Mapping[str, Any]) -> bool:
+    """Whether a U-Net is as large as Anime2Sketch's, and has its norm."""
+    size = [settings.get(key) for key in ("in_channels", "out_channels", "num_downs", "norm")]
+    return size == [3, 1, 8, "instance"]
 
 
 def ends(named: Mapping[str, OfficialWeights]) -> tuple[int, int]:

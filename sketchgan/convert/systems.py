@@ -1,14 +1,15 @@
 """Which modules have official code, and how it keeps their weights: one description each, and all else follows it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from torch import nn
 
-from sketchgan.convert import pix2pix_cyclegan, sketchygan, ugatit
+from sketchgan.convert import aoda, pix2pix_cyclegan, sketchygan, ugatit
 from sketchgan.convert.official import OfficialNetwork
-from sketchgan.modules import UGATIT, CycleGAN, GANModule, Photo2Cartoon, Pix2Pix, SketchyGAN
+from sketchgan.modules import AODA, UGATIT, Anime2Sketch, CycleGAN, GANModule, Photo2Cartoon, Pix2Pix, SketchyGAN
+from sketchgan.networks import UNetGenerator
 
 Settings = Mapping[str, Mapping[str, Any]]
 """Of networks, by our names."""
@@ -28,6 +29,10 @@ class System:
         shared: arguments of the module that are its networks' too.
         arguments: those of the module that follow from its networks' settings.
         data: what else inference needs to know of the training data, from the same.
+        side: of the squares that the official test script resizes pictures to, unless the networks tell it.
+        alone: which network a file with a single one holds whose name does not say; by class, else the first.
+        assumed: settings of networks that weights do not show, where this code differs from that of pix2pix.
+        data_parallel: networks whose official files have the prefix ``module.``, and are loaded with it.
     """
 
     module: type[GANModule]
@@ -38,6 +43,10 @@ class System:
     shared: tuple[str, ...] = ()
     arguments: Callable[[Settings], dict[str, Any]] = lambda settings: {}
     data: Callable[[Settings], dict[str, Any]] = lambda settings: {}
+    side: int = 256
+    alone: Mapping[type[nn.Module], str] = field(default_factory=dict)
+    assumed: Mapping[str, Any] = field(default_factory=dict)
+    data_parallel: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -58,10 +67,27 @@ _TABLE = [  # a module stands below the one that it derives from
         arguments=sketchygan.module_arguments,
         data=sketchygan.data_settings,
     ),
+    System(
+        AODA,
+        aoda.AODA,
+        aoda.NETWORKS,
+        alone=aoda.ALONE,
+        data_parallel=aoda.DATA_PARALLEL,
+        shared=("n_classes",),
+        arguments=aoda.module_arguments,
+    ),
+    System(
+        Anime2Sketch,
+        {"G": "generator_ba"},
+        [known for known in pix2pix_cyclegan.NETWORKS if known.network is UNetGenerator],
+        side=512,
+        assumed={"dropout": 0.0},
+        arguments=lambda settings: {"improved": settings["generator_ba"].get("upsample") == "smooth"},
+    ),
 ]
 
 SYSTEMS = {system.name: system for system in _TABLE}
-NETWORKS = [*pix2pix_cyclegan.NETWORKS, *ugatit.NETWORKS, *sketchygan.NETWORKS]
+NETWORKS = [*pix2pix_cyclegan.NETWORKS, *ugatit.NETWORKS, *sketchygan.NETWORKS, *aoda.OWN]
 
 
 def system_of(module: GANModule) -> System | None:
