@@ -186,7 +186,7 @@ class Parts(LightningCLI):
 
 def parts(options: argparse.Namespace, run: Run, folder: Path) -> Parts:
     """What a run needs, from the recipe and the options."""
-    own = [] if options.data is None else [f"--data.init_args.root={options.data}"]
+    roots = {} if options.data is None else {"root": "null", "sketches": options.data, "photos": options.data}
     epochs = [] if options.epochs is None else [f"--trainer.max_epochs={options.epochs}"]
     logger = {"save_dir": str(folder.parent), "name": folder.name, "version": ""}
     args = [
@@ -201,7 +201,7 @@ def parts(options: argparse.Namespace, run: Run, folder: Path) -> Parts:
         f"--checkpoint.dirpath={folder}",
         "--checkpoint.monitor=null",
         f"--checkpoint.filename={Path(CHECKPOINT).stem}",
-        *own,
+        *(f"--data.init_args.{name}={root}" for name, root in roots.items()),
         *epochs,
         *options.settings,
     ]

@@ -250,6 +250,19 @@ def test_a_folder_is_there_only_when_it_is_complete(tmp_path):
     assert [path.name for path in (tmp_path / "x").iterdir()] == ["new"]
 
 
+def test_a_recipe_may_know_sketches_and_photos_apart(place):
+    """As aoda-sketchycoco does; what it says of classes and preprocessing is kept."""
+    text = RECIPE.replace("root: nowhere", "sketches: nowhere, photos: nowhere, class_order: [tilted, disc, box]")
+    (place / "apart.yaml").write_text(text)
+    options = sweep.parse(arguments(place, "--config", str(place / "apart.yaml")))
+    run = sweep.Run("none", 1.0, (), None, 0)
+    base = sweep.parts(options, run, place / "apart").datamodule
+    root = place / "shapes"
+    data = sweep.data_of(options, base, 7, sketches=root, photos=root, open_domain=["box"])
+    assert (base.open_domain, data.open_domain) == (("tilted",), ("box",))
+    assert (data.classes, data.seed, data.batch_size) == (("tilted", "disc", "box"), 7, 3)
+
+
 # t-SNE
 
 
