@@ -76,8 +76,10 @@ def cyclegan_step(model: CycleGAN) -> Step:
         judge_b.requires_grad_(True)
 
         shown_b, shown_a = model.pool_b.query(fake_b.detach()), model.pool_a.query(fake_a.detach())
-        loss_d = 0.5 * distance(judge_b(real_b), 1.0) + 0.5 * distance(judge_b(shown_b), 0.0)
-        loss_d = loss_d + 0.5 * distance(judge_a(real_a), 1.0) + 0.5 * distance(judge_a(shown_a), 0.0)
+        real_score_b, fake_score_b = judge_b(torch.cat((real_b, shown_b))).chunk(2)
+        real_score_a, fake_score_a = judge_a(torch.cat((real_a, shown_a))).chunk(2)
+        loss_d = 0.5 * distance(real_score_b, 1.0) + 0.5 * distance(fake_score_b, 0.0)
+        loss_d = loss_d + 0.5 * distance(real_score_a, 1.0) + 0.5 * distance(fake_score_a, 0.0)
         adam_d.zero_grad()
         loss_d.backward()
         adam_d.step()
