@@ -22,11 +22,13 @@ from PIL import Image
 
 import sketchgan
 import sketchgan.cli
-from sketchgan import UGATIT, CycleGAN, Photo2Cartoon, Pix2Pix, SketchyGAN
+from sketchgan import AODA, UGATIT, Anime2Sketch, CycleGAN, Photo2Cartoon, Pix2Pix, SketchyGAN
 from sketchgan.convert import to_official
 from sketchgan.data import OpenMoji, PairedFolders
 from sketchgan.losses import PerceptualLoss
 from sketchgan.networks import (
+    AODAGenerator,
+    HRNetClassifier,
     MobileFaceNet,
     PatchDiscriminator,
     Photo2CartoonGenerator,
@@ -43,6 +45,8 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(str(path.relative_to(ROOT)) for path in DOCS.rglob("*.md"))
 PAPERS = {
+    "docs/papers/anime2sketch.md": Anime2Sketch,
+    "docs/papers/aoda.md": AODA,
     "docs/papers/cyclegan.md": CycleGAN,
     "docs/papers/photo2cartoon.md": Photo2Cartoon,
     "docs/papers/pix2pix.md": Pix2Pix,
@@ -124,6 +128,14 @@ def small_classifying_judge(*args: Any, **kwargs: Any) -> SketchyGANDiscriminato
     return SketchyGANDiscriminator(*args, **(kwargs | {"ndf": 2}))
 
 
+def small_class_painter(n_classes: int) -> AODAGenerator:
+    return AODAGenerator(n_classes, ngf=2, n_blocks=1)
+
+
+def small_classifier(n_classes: int) -> HRNetClassifier:
+    return HRNetClassifier(n_classes, stem=4, layer1=2, branches=(2, 2, 4, 4), heads=(2, 2, 2, 2), features=8)
+
+
 def small_perceptual() -> PerceptualLoss:
     return PerceptualLoss("openmoji")  # the default is downloaded
 
@@ -158,6 +170,13 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("sketchgan.modules.sketchygan.SketchyGANGenerator", small_painter)
     patch.setattr("sketchgan.modules.sketchygan.SketchyGANDiscriminator", small_classifying_judge)
     patch.setattr("sketchgan.modules.sketchygan.PerceptualLoss", small_perceptual)
+    patch.setattr("sketchgan.modules.aoda.AODAGenerator", small_class_painter)
+    patch.setattr("sketchgan.modules.aoda.ResnetGenerator", small_resnet)
+    patch.setattr("sketchgan.modules.aoda.PatchDiscriminator", small_judge)
+    patch.setattr("sketchgan.modules.aoda.HRNetClassifier", small_classifier)
+    patch.setattr("sketchgan.modules.anime2sketch.UNetGenerator", small_unet)
+    patch.setattr("sketchgan.modules.anime2sketch.ResnetGenerator", small_resnet)
+    patch.setattr("sketchgan.modules.anime2sketch.PatchDiscriminator", small_judge)
 
 
 @pytest.fixture(scope="module")
