@@ -210,7 +210,7 @@ def parts(options: argparse.Namespace, run: Run, folder: Path) -> Parts:
         TranslationData,
         subclass_mode_model=True,
         subclass_mode_data=True,
-        save_config_kwargs={"overwrite": True},
+        save_config_callback=None,  # its data would be those of the recipe; hparams.yaml has the run's
         trainer_defaults={"devices": 1},
         run=False,
         args=args,
@@ -301,8 +301,13 @@ def spread(name: str, values: Sequence[float]) -> str:
         return "–"
     values = [100 * value for value in values] if name.startswith("accuracy") else values
     unit = " %" if name.startswith("accuracy") else ""
-    deviation = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.3g}{deviation}{unit}"
+    deviation = f" ± {rounded(statistics.stdev(values), 2)}" if len(values) > 1 else ""
+    return f"{rounded(statistics.mean(values), 3)}{deviation}{unit}"
+
+
+def rounded(value: float, digits: int) -> str:
+    """A number with so many digits, and without an exponent."""
+    return f"{float(f'{value:.{digits}g}'):g}"
 
 
 def begin(options: argparse.Namespace, open_domain: Sequence[str]) -> None:
@@ -349,7 +354,8 @@ def parse(args: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--features", help="of the FID: openmoji (default for the embedded data) or inception")
     parser.add_argument("--classifier", help="of the accuracy: openmoji likewise, or auxiliary, the run's own")
     parser.add_argument("--edges", default="sobel", help="detector of edges, see sketchgan edges")
-    options, options.settings = parser.parse_known_args(args)
+    options, settings = parser.parse_known_args(args)
+    options.settings = settings
     if options.data and options.config == parser.get_default("config"):
         parser.error("--data needs --config: a recipe whose data are OpenDomainFolders, such as aoda-scribble")
     options.features = options.features or ("inception" if options.data else "openmoji")

@@ -119,7 +119,7 @@ def translate(
         str(out),
         only="fake_B" if side == "A" else "fake_A",
         truncate=official,
-        resize_back=official and data.get("resize_back", False),
+        resize_back=official and module.resizes_back,
         coloured_lines=coloured_lines,
     )
     with quiet_lightning():

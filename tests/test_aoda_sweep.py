@@ -198,6 +198,9 @@ def test_the_table_has_means_and_deviations_over_seeds():
     scores = [{"fid": 10.0, "accuracy": 0.5, "accuracy_open": 0.25}, {"fid": 14.0, "accuracy": 0.5}]
     lines = [{"run": "none", "scores": {"drawn": one}} for one in scores]
     assert sweep.table(lines).splitlines()[2] == "| none | drawn | 2 | 12 ± 2.8 | – | – | 50 ± 0 % | – | 25 % |"
+    assert [sweep.spread("fid", values) for values in ([0.01234], [1234.5], [100.0, 400.0])] == [
+        *("0.0123", "1230", "250 ± 210")
+    ]
 
 
 def test_wrong_options_are_refused(place, capsys, tmp_path):
@@ -256,8 +259,6 @@ def panels(place, *more):
 
 
 def test_panels_are_drawn_and_do_not_change(trained, place, tmp_path, capsys):
-    pytest.importorskip("sklearn")
-    pytest.importorskip("matplotlib")
     for name in ("a", "b"):
         tsne.main(panels(place, "--real", "--out", str(tmp_path / f"{name}.png")))
     assert "shows none-seed3, edges-seed3" in capsys.readouterr().out

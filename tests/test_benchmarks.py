@@ -69,8 +69,41 @@ def test_the_official_loop_of_ugatit_is_the_same_training():
         assert_close(getattr(ours, name).state_dict(), expected, rtol=0, atol=1e-9)
 
 
-def forward_flops(network, size):
-    """Of all convolutions, and of the first one; from their shapes."""
+@pytest.mark.parametrize("name", ["AODA", "AODA(lambda_a=0)"])
+def test_the_official_loop_of_aoda_is_the_same_training(name):
+    job = Job(name, 64, 2, width=4)
+    official_nets, official_step = PAPERS[name].official
+    nets, ours = official_nets(64, 4), job.module()
+    names = {
+        "G_A": "generator_ba",
+        "G_B": "generator_ab",
+        "D_A": "discriminator_a",
+        "D_B": "discriminator_b",
+        "R": "classifier",
+    }
+
+    def pairs():
+        for theirs, name in names.items():
+            mine, official_state = getattr(ours, name).state_dict(), nets[theirs].state_dict()
+            if theirs == "R":
+                official_state = {key: official_state[key] for key in mine}  # elsewhere layers come in the same order
+            for (key, value), expected in zip(mine.items(), official_state.values(), strict=True):
+                yield f"{name}.{key}", value, expected
+
+    for _, value, expected in pairs():
+        value.copy_(expected)
+    batches = [{key: x.double() if key in "AB" else x for key, x in job.batch().items()} for _ in range(3)]
+    step = official_step(nets.double())
+    for batch in batches:
+        step(batch)
+    quiet_trainer(max_epochs=1, precision="64-true").fit(ours, iter(batches))
+    for key, value, expected in pairs():
+        # Largest in biases before a norm, where Adam makes steps of rounding.
+        assert_close(value, expected, rtol=0, atol=1e-8, msg=lambda text, key=key: f"{key}\n{text}")
+
+
+def forward_flops(network, given):
+    """Of all convolutions, and of the first one; from their shapes. Arguments are given, or the size of the one."""
     flops = []
 
     def add(layer, inputs, output):
@@ -80,7 +113,7 @@ def forward_flops(network, size):
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     hooks = [layer.register_forward_hook(add) for layer in layers]
     with torch.no_grad():
-        network(torch.zeros(size))
+        network(*(given if isinstance(given[0], torch.Tensor) else [torch.zeros(given)]))
     for hook in hooks:
         hook.remove()
     return sum(flops), flops[0]
@@ -165,6 +198,29 @@ def test_what_a_step_of_the_official_sketchygan_computes():
     assert counts["forwards"] == {"generator": 3, "discriminator": 3}
     # Of five passes backward two of G and two of D reach weights and features; the last one of D features only.
     assert counts["flops"] == pytest.approx((3 + 4) * g["flops"] + (3 + 4 + 1) * d["flops"], rel=0.05)
+
+
+def test_what_a_step_of_the_official_aoda_computes():
+    official_nets, official_step = PAPERS["AODA(lambda_a=0)"].official
+
+    def expected(nets, side):
+        labels = torch.zeros(1, dtype=torch.long)
+        inputs = [(torch.zeros(1, 3, side, side), *([labels] if name == "G_B" else [])) for name in nets]
+        forward = map(forward_flops, nets.values(), inputs)
+        (g_a, g_a_first), (g_b, g_b_first), (d, d_first), _, (r, r_first) = forward
+        # Forward, and backward for inputs (which given pictures do not need) and for weights; generators twice each,
+        # the judges once without their weights' gradients and then for a real picture and a made one.
+        generators = 2 * 3 * (g_a + g_b) - g_a_first - g_b_first
+        return generators + 2 * (2 * d + 2 * (3 * d - d_first)) + 2 * r + 2 * (3 * r - r_first)
+
+    nets = official_nets(64, 4)
+    with counted(dict(nets.items())) as counts:
+        official_step(nets)(PAPERS["AODA"].batch(1, 64))
+    assert counts["forwards"] == {"G_A": 2, "G_B": 2, "D_A": 3, "D_B": 3, "R": 3}
+    assert counts["flops"] == pytest.approx(expected(nets, 64), rel=0.01)  # linear layers count too
+    with torch.device("meta"):
+        published = expected(official_nets(256, 64), 256)
+    assert round(published / 2e9) == 704  # as counted in the official code
 
 
 def test_the_table_of_official_loops(monkeypatch):

@@ -14,7 +14,7 @@ import sketchgan
 from sketchgan import CycleGAN, GANModule, Pix2Pix
 from sketchgan.callbacks import Speed
 from sketchgan.cli import MAIN_JOB, _complete, main, run
-from sketchgan.data import OpenMoji
+from sketchgan.data import SCRIBBLE_CLASSES, SKETCHYCOCO_CLASSES, OpenMoji
 from sketchgan.networks import ResnetGenerator
 from sketchgan.recipes import find_recipe, recipes
 
@@ -67,6 +67,9 @@ def test_every_recipe_parses_and_those_on_embedded_data_run(name, capsys):
             with pytest.raises(FileNotFoundError, match="datasets/Sketchy"):
                 run(["fit", "--config", name, *QUIET])
             return
+        if name.startswith("aoda") or name == "anime2sketch":
+            _check_aoda(name, model, data, parsed)
+            return
         assert (model["betas"], data["load_size"], data["crop_size"]) == ([0.5, 0.999], 286, 256)
         if "n_epochs" in model:
             assert model["n_epochs"] + model["n_epochs_decay"] == parsed["trainer"]["max_epochs"]
@@ -82,7 +85,7 @@ def test_every_recipe_parses_and_those_on_embedded_data_run(name, capsys):
             getattr(sketchgan.data, parsed["data"]["class_path"].rpartition(".")[2])(**data).train_dataloader()
         return
     cli = run(["fit", "--config", name, *QUIET, "--trainer.max_epochs=1", "--data.init_args.batch_size=2"])
-    assert cli.trainer.global_step == 4
+    assert cli.trainer.global_step == 2 * len(cli.trainer.optimizers), "Lightning counts the updates of all optimizers"
     planned, epochs = cli.model.planned_epochs, config["trainer"]["max_epochs"]
     if planned is None:
         size = config["data"]["init_args"]["batch_size"]
@@ -91,6 +94,19 @@ def test_every_recipe_parses_and_those_on_embedded_data_run(name, capsys):
         assert counted == epochs * batches, "the learning rate fits the length of the run"
     else:
         assert planned == epochs, "the learning rate fits the length of the run"
+
+
+def _check_aoda(name, model, data, parsed):
+    epochs = {"aoda-scribble": 200, "aoda-sketchycoco": 100, "aoda-qmul": 400, "anime2sketch": 200}[name]
+    assert model["n_epochs"] + model["n_epochs_decay"] == parsed["trainer"]["max_epochs"] == epochs
+    assert (model["preset"], data["batch_size"]) == ("official" if name == "anime2sketch" else "paper", 1)
+    assert (data["load_size"], data["crop_size"]) == ((520, 512) if name == "anime2sketch" else (260, 256))
+    made = getattr(sketchgan.data, parsed["data"]["class_path"].rpartition(".")[2])(**data)
+    if name != "anime2sketch":
+        order = {"scribble": SCRIBBLE_CLASSES, "sketchycoco": SKETCHYCOCO_CLASSES}.get(str(made.class_order))
+        assert len(order or made.class_order) == model["n_classes"]
+    with pytest.raises(FileNotFoundError, match=r"no folder datasets/\w+.* \(the first lines of"):
+        made.train_dataloader()
 
 
 def test_main_job_is_what_fit_does_alone(capsys):

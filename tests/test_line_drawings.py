@@ -25,15 +25,15 @@ from sketchgan.ops import pad_to_multiple
 CASE = golden("anime2sketch_e2e")
 GENERATOR = {"in_channels": 3, "out_channels": 1, "num_downs": 8, "ngf": 2, "norm": "instance", "dropout": 0.0}
 PREPROCESS = {"mode": "resize_and_crop", "load_size": 256, "crop_size": 256, "flip": False}
-DATA = {"preprocess": PREPROCESS, "channels_a": 1, "channels_b": 3, "value_range": None, "resize_back": True}
+DATA = {"preprocess": PREPROCESS, "channels_a": 1, "channels_b": 3, "value_range": None}
 
 
-def write(path: str, **data: object) -> str:
+def write(path: str, module: str = "anime2sketch.Anime2Sketch", **data: object) -> str:
     """The official network of the case as a file of ours."""
     network = from_official(CASE.under("state.unet"), dropout=0.0)
     recipe = {"class_path": "sketchgan.networks.UNetGenerator", "init_args": GENERATOR}
     state = {f"generator_ba.{key}": value for key, value in network.state_dict().items()}
-    record = {"class_path": "sketchgan.modules.anime2sketch.Anime2Sketch", "hyper_parameters": {"generator_ba": recipe}}
+    record = {"class_path": f"sketchgan.modules.{module}", "hyper_parameters": {"generator_ba": recipe}}
     write_weights(Path(path), state, {**record, "data": DATA | data})
     return path
 
@@ -72,9 +72,8 @@ def test_file_to_file_as_the_official_script(official):
 
 
 def test_bytes_before_they_are_resized_back(official):
-    translate(
-        write("square.safetensors", resize_back=False), "in/drawing.png", "out", None, "official", accelerator="cpu"
-    )
+    square = write("square.safetensors", "cyclegan.CycleGAN")  # whose script keeps the square
+    translate(square, "in/drawing.png", "out", preprocess="official", accelerator="cpu")
     assert_bytes(read("out/drawing.png"), CASE.tensors["out.bytes_256"])
 
 
@@ -88,7 +87,7 @@ def test_input_and_output_of_the_network(official):
 def test_contrast_as_the_official_script_equalises_it(official):
     shown = Preprocess(**PREPROCESS, clahe_clip=2.0)(picture())
     assert_close(shown[None, :, ::4, ::4], CASE.tensors["out.clahe_input_clip2"], 5e-5)
-    square = write("square.safetensors", resize_back=False)
+    square = write("square.safetensors", "cyclegan.CycleGAN")
     main(
         ["translate", square, "in/drawing.png", "--out=out", "--preprocess=official", "--clahe=2", "--accelerator=cpu"]
     )
@@ -97,7 +96,7 @@ def test_contrast_as_the_official_script_equalises_it(official):
 
 def test_contrast_in_the_settings_of_the_data(official):
     """A stored clip limit holds with "official", unless another is given; with "native" none does."""
-    stored = write("stored.safetensors", preprocess=PREPROCESS | {"clahe_clip": 2.0}, resize_back=False)
+    stored = write("stored.safetensors", "cyclegan.CycleGAN", preprocess=PREPROCESS | {"clahe_clip": 2.0})
     for out, options in (("stored", {}), ("none", {"clahe": 0.0})):
         translate(stored, "in/drawing.png", out, preprocess="official", accelerator="cpu", **options)
     assert_bytes(read("stored/drawing.png"), CASE.tensors["out.clahe_bytes_256"])

@@ -12,6 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from sketchgan.callbacks.classes import class_names, domains, open_labels, plain, table
 from sketchgan.callbacks.comparisons import DiversityScore, PairScore, comparisons, diversity, metric_of
 from sketchgan.callbacks.score_file import write_down
 from sketchgan.data.transforms import to_uint8
@@ -34,6 +35,12 @@ class ImageMetrics(Callback):
     they came from. Where a module draws noise, two translations of the same picture are compared: ``val/diversity``,
     the mean absolute difference in [0, 1], and ``val/diversity_lpips``; 0 means that the noise has no effect.
 
+    Where the data module names classes in ``open_domain``, those that training has no sketches of, every score is also
+    taken of pictures of the other classes and of these apart: ``val/fid_in``, ``val/fid_open``, ``val/fid_a_open``,
+    …. Made pictures count by the class of the picture they came from, real ones by their own. A domain without
+    pictures has no score, and one of a single picture no FID and KID. FID depends on the number of pictures: between
+    domains compare KID. Its subsets, and splits and blocks of a domain, are other ones with several processes.
+
     L1, PSNR (decibels, the mean over pictures), SSIM and LPIPS are taken of pictures clamped and scaled to [0, 1], the
     others of the 8-bit pictures that would be saved. Scores are computed in float32 and equal on all processes; the
     sanity check tries them, and leaves no trace in them. The
@@ -48,7 +55,7 @@ class ImageMetrics(Callback):
             `sketchgan.metrics.feature_net`.
         weights: of Inception, a local file; downloaded by default.
         classifier: for the accuracy: "openmoji"; a module that maps uint8 pictures ``(N, 3, H, W)`` to logits; or
-            "auxiliary", the one that the trained module has in its discriminator.
+            "auxiliary", the one that the module trains itself and names in ``classify``.
         lpips_net: "alex", "vgg" or "squeeze".
         lpips_weights: torchvision's weights of that network, a local file; downloaded by default.
         kid_block_size: KID over blocks of at most so many pictures in the order of the files, as U-GAT-IT's authors
@@ -56,12 +63,15 @@ class ImageMetrics(Callback):
             the value); by default over random subsets.
         is_shuffled: shuffle the pictures, always alike, before they are split for the Inception score. False splits
             them in the order of the files as its authors' code does: not for files that are sorted by class.
-        per_class: write accuracy and Inception score of each class to ``scores.jsonl`` too, as ``classes`` beside the
-            score; the Inception score of those with twenty pictures or more.
+        per_class: write accuracy, FID and Inception score of each class to ``scores.jsonl`` too, as ``classes`` beside
+            the score: FID of those with ten made and ten real pictures or more, the Inception score of those with
+            twenty. FID of so few compares with equally many only; see
+            `sketchgan.metrics.DistributionScores.fids_of_classes`.
 
     Raises:
         ValueError: for unknown scores, blocks of less than two, an accuracy without classifier or labels, scores of
-            classes without accuracy or Inception score, and a diversity of modules without noise.
+            classes without accuracy, FID or Inception score, names in ``open_domain`` that are no classes, and a
+            diversity of modules without noise.
         FileNotFoundError: before training, if weights are neither there nor to be had.
     """
 
@@ -84,8 +94,8 @@ class ImageMetrics(Callback):
             raise ValueError("scores has accuracy: say by which classifier, 'openmoji', 'auxiliary' or a module")
         if kid_block_size is not None and kid_block_size < 2:
             raise ValueError(f"kid_block_size must be at least 2, got {kid_block_size}")
-        if per_class and not {"accuracy", "is"} & set(scores):
-            raise ValueError(f"per_class is for the scores accuracy and is, got {', '.join(scores)}")
+        if per_class and not {"accuracy", "fid", "is"} & set(scores):
+            raise ValueError(f"per_class is for the scores accuracy, fid and is, got {', '.join(scores)}")
         self.scores = tuple(scores)
         self.features = features
         self.weights = weights
@@ -98,13 +108,14 @@ class ImageMetrics(Callback):
         self._nets: dict[str, FeatureNet] = {}
         self._lpips: dict[str, Any] = {}  # by score
         self._classes: Sequence[str] = ()
+        self._open = open_labels(None)
         self._begin()
 
     def _begin(self) -> None:
         self._metrics: dict[str, Metric] = {}  # of single pictures, by stage and score: "val/rec_a_l1"
-        self._sets: dict[str, DistributionScores] = {}  # by stage and domain: "val/B"
-        self._known: set[str] = set()  # those whose real pictures have been looked at
-        # Pictures of this pass: ("score", "val/l1"), ("set", "val/B"), and by size ("size B", "64x64").
+        self._sets: dict[str, DistributionScores] = {}  # by stage, target and classes: "val/B", "val/B_open"
+        self._known: set[str] = set()  # stages whose real pictures have been looked at
+        # Pictures of this pass: ("score", "val/l1"), ("set", "val/B_in"), and by size ("size B", "64x64").
         self._seen: Counter[tuple[str, str]] = Counter()
         for metric in self._lpips.values():
             metric.reset()
@@ -120,8 +131,9 @@ class ImageMetrics(Callback):
                 f"diversity compares two noises, but {type(pl_module).__name__} translates without; leave it out of "
                 "the scores"
             )
+        self._open = open_labels(getattr(trainer, "datamodule", None))
         if self.per_class:
-            self._classes = _class_names(getattr(trainer, "datamodule", None))
+            self._classes = class_names(getattr(trainer, "datamodule", None))
         if "accuracy" in self.scores and self.classifier == "auxiliary":
             if not hasattr(pl_module, "classify"):
                 raise ValueError(f"{type(pl_module).__name__} has no auxiliary classifier; name another classifier")
@@ -160,14 +172,16 @@ class ImageMetrics(Callback):
         # Lightning's autocast has ended here: scores are computed in float32.
         of_pairs: Any = [score for score in self.scores if score in get_args(PairScore)]
         for score, made, true in comparisons(outputs, of_pairs, paired):
-            self._seen["score", f"{stage}/{score}"] += len(made)
-            self._metric(f"{stage}/{score}", pl_module.device).update(made, true)
+            labels = batch.get("B_label" if score.startswith("rec_b") else "A_label")
+            self._compare(f"{stage}/{score}", made, true, labels, pl_module.device)
         for target, origin in (("B", "A"), ("A", "B")):
-            if f"fake_{target}" in outputs:
-                made = outputs[f"fake_{target}"]
+            if (made := outputs.get(f"fake_{target}")) is not None:
                 self._seen[f"size {target}", f"{made.shape[-1]}x{made.shape[-2]}"] += len(made)
-                if self._nets:
-                    self._look(stage, target, outputs, batch.get(f"{origin}_label"), pl_module.device)
+                self._look(f"{stage}/{target}", made, batch.get(f"{origin}_label"), pl_module.device)
+            # Of unpaired domains the last batches have one only, whose real pictures count all the same.
+            real, ways = outputs.get(f"real_{target}"), getattr(pl_module, "directions", ())
+            if real is not None and (made is not None or f"{origin}to{target}" in ways) and stage not in self._known:
+                self._look_at_real(f"{stage}/{target}", real, batch.get(f"{target}_label"), pl_module.device)
         self._compare_noises(stage, trainer, pl_module, outputs, batch)
 
     on_test_batch_end = on_validation_batch_end
@@ -182,48 +196,65 @@ class ImageMetrics(Callback):
         with trainer.precision_plugin.forward_context():  # as the first ones were made
             again = module._at_any_size(functools.partial(module.translate, seed=1), batch)
         for score in wanted:
-            self._seen["score", f"{stage}/{score}"] += len(again["fake_B"])
-            pair = diversity(pictures["fake_B"], again["fake_B"], score)
-            self._metric(f"{stage}/{score}", module.device).update(*pair)
+            made, other = diversity(pictures["fake_B"], again["fake_B"], score)
+            self._compare(f"{stage}/{score}", made, other, batch.get("A_label"), module.device)
 
-    def _look(
-        self, stage: str, target: str, pictures: dict[str, Tensor], labels: Tensor | None, device: torch.device
-    ) -> None:
-        """Show made pictures, and once the real ones, to the networks."""
-        made, real = pictures[f"fake_{target}"], pictures.get(f"real_{target}")
+    def _compare(self, name: str, made: Tensor, true: Tensor, labels: Tensor | None, device: torch.device) -> None:
+        """Add made and true pictures to their score, or found and true classes to the accuracy."""
+        for domain, rows in domains(labels, self._open):
+            self._seen["score", name + domain] += len(made[rows])
+            self._metric(name + domain, device).update(made[rows], true[rows])
+
+    def _look(self, name: str, made: Tensor, labels: Tensor | None, device: torch.device) -> None:
+        """Show made pictures to the networks."""
         seen = {net: net(to_uint8(made)) for net in set(self._nets.values())}
         if net := self._nets.get("features"):
-            self._seen["set", f"{stage}/{target}"] += len(made)
-            scores = self._set(f"{stage}/{target}", device)
-            scores.update(seen[net][0], seen[net][1], real=False, labels=labels)
-            if real is not None and f"{stage}/{target}" not in self._known:
-                features, logits = net(to_uint8(real))
-                scores.update(features, logits, real=True)
+            self._add(name, seen[net], labels, False, device)
         if net := self._nets.get("classifier"):
             if labels is None:
                 raise ValueError(
                     "an accuracy needs class labels in the batch; use data with labels=True, or leave it out"
                 )
-            name = f"{stage}/accuracy{_suffix(target)}"
-            self._seen["score", name] += len(made)
-            self._metric(name, device).update(seen[net][1].argmax(1), labels)
+            stage, target = name.split("/")
+            found = seen[net][1].argmax(1)
+            self._compare(f"{stage}/accuracy{_suffix(target)}", found, labels, labels, device)
+
+    def _look_at_real(self, name: str, real: Tensor, labels: Tensor | None, device: torch.device) -> None:
+        if net := self._nets.get("features"):
+            self._add(name, net(to_uint8(real)), labels, True, device)
+
+    def _add(
+        self, name: str, seen: tuple[Tensor, Tensor], labels: Tensor | None, real: bool, device: torch.device
+    ) -> None:
+        features, logits = seen
+        for domain, rows in domains(labels, self._open):
+            if not real:
+                self._seen["set", name + domain] += len(features[rows])
+            of_rows = None if labels is None else labels[rows]
+            self._set(name + domain, device).update(features[rows], logits[rows], real, of_rows)
 
     def _set(self, name: str, device: torch.device) -> DistributionScores:
         if name not in self._sets:
             scores: Any = [score for score in self.scores if score in _OF_SETS]
             widths = self._nets["features"].widths
-            self._sets[name] = DistributionScores(widths, scores, device, self.kid_block_size, self.is_shuffled)
+            per_class = self.per_class and plain(name) == name
+            self._sets[name] = DistributionScores(
+                widths, scores, device, self.kid_block_size, self.is_shuffled, per_class
+            )
         return self._sets[name]
 
     def _metric(self, name: str, device: torch.device) -> Metric:
         if name not in self._metrics:
             score = name.rpartition("/")[2]
-            if score in self._lpips:
+            if (whole := plain(score)) in self._lpips:
+                if score not in self._lpips:
+                    self._lpips[score] = copy.deepcopy(self._lpips[whole])
+                    self._lpips[score].reset()
                 metric: Metric = self._lpips[score]
             elif score.startswith("accuracy"):
                 metric = ClassAccuracy(self._nets["classifier"].widths[1])
             else:
-                metric = metric_of(score)
+                metric = metric_of(whole)
             self._metrics[name] = metric.to(device)
         return self._metrics[name]
 
@@ -242,35 +273,30 @@ class ImageMetrics(Callback):
         for (kind, name), count in seen.items():
             if kind == "set":
                 scores = self._set(name, pl_module.device)
+                target, domain = (whole := plain(name))[-1], name.removeprefix(whole)
                 parts, real = scores.protocol(), scores.counts()[1]
                 for score, value in scores.compute().items():
-                    full = f"{stage}/{score}{_suffix(name[-1])}"
-                    plain = score.removesuffix("_std")
-                    about = {"made": count} if plain == "is" else {"made": count, "real": real}
-                    if self.per_class and score == "is":
-                        about |= self._table(scores.inception_scores_of_classes())
-                    lines.append({"score": full, "value": value, **self._protocol(full, seen), **parts[plain], **about})
+                    full = f"{stage}/{score}{_suffix(target)}{domain}"
+                    about = parts[score.removesuffix("_std")] | {"made": count}
+                    about |= {} if score.startswith("is") else {"real": real}
+                    if self.per_class and not domain and score in ("fid", "is"):
+                        of_classes = scores.fids_of_classes if score == "fid" else scores.inception_scores_of_classes
+                        about |= table(of_classes(), self._classes)
+                    lines.append({"score": full, "value": value, **self._protocol(full, seen), **about})
                 scores.reset()
-                if real:
-                    self._known.add(name)
             elif kind == "score":
                 metric = self._metric(name, pl_module.device)
                 value, about = metric.compute(), {"made": count}
                 if isinstance(metric, ClassAccuracy):
-                    if self.per_class:
+                    if self.per_class and plain(name) == name:
                         pairs = zip(value["class_accuracy"].tolist(), value["counts"].tolist(), strict=True)
-                        about |= self._table({label: pair for label, pair in enumerate(pairs) if pair[1]})
+                        about |= table({label: pair for label, pair in enumerate(pairs) if pair[1]}, self._classes)
                     value = value["accuracy"]
                 lines.append({"score": name, "value": value, **self._protocol(name, seen), **about})
                 metric.reset()
         self._seen.clear()
+        self._known.add(stage)
         write_down(lines, trainer, pl_module)
-
-    def _table(self, values: dict[int, tuple[float, int]]) -> dict[str, Any]:
-        """Values and numbers of pictures by the names of the classes, or their numbers where they have no names."""
-        names = dict(enumerate(self._classes))
-        table = {names.get(label, str(label)): {"value": v, "made": n} for label, (v, n) in values.items()}
-        return {"classes": table}
 
     def _seen_by_all(self, trainer: Trainer) -> dict[tuple[str, str], int]:
         """Counts of all processes: one may have had no picture of a kind, but must take part in every sum."""
@@ -282,6 +308,7 @@ class ImageMetrics(Callback):
 
     def _protocol(self, name: str, seen: dict[tuple[str, str], int]) -> dict[str, str]:
         """What must be said beside a number."""
+        name = plain(name)
         score = name.rpartition("/")[2].removesuffix("_a").removesuffix("_std")
         target = "A" if name.endswith("_a") or "rec_a" in name else "B"  # as large as what it was made from or into
         sizes = [size for kind, size in seen if kind == f"size {target}"]
@@ -294,13 +321,6 @@ class ImageMetrics(Callback):
 
 def _takes_seed(translate: Any) -> bool:
     return "seed" in inspect.signature(translate).parameters
-
-
-def _class_names(data: Any) -> Sequence[str]:
-    """Names of the labels, where a data module has them or will write them to checkpoints."""
-    if data is None or not getattr(data, "labelled", False):
-        return ()
-    return getattr(data, "classes", None) or data.state_dict().get("classes") or ()
 
 
 def _suffix(target: str) -> str:

@@ -83,7 +83,6 @@ _TABLE = [  # a module stands below the one that it derives from
         side=512,
         assumed={"dropout": 0.0},
         arguments=lambda settings: {"improved": settings["generator_ba"].get("upsample") == "smooth"},
-        data=lambda settings: {"resize_back": True},
     ),
 ]
 

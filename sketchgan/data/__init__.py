@@ -12,6 +12,7 @@ from sketchgan.data.files import PictureFiles
 from sketchgan.data.folders import PairedFolders, UnpairedFolders
 from sketchgan.data.loader import KeyedSampler, MixtureSampler, ResumableLoader, ShareSampler
 from sketchgan.data.mixture import Mixture
+from sketchgan.data.open_domain import SCRIBBLE_CLASSES, SKETCHYCOCO_CLASSES, OpenDomainFolders
 from sketchgan.data.openmoji import OpenMoji
 from sketchgan.data.openmoji_sketches import OpenMojiEdges, OpenMojiSketches
 from sketchgan.data.pairs import combine_pairs
@@ -22,6 +23,8 @@ from sketchgan.data.sketchy import SKETCHYGAN_CLASSES, SketchyDatabase
 from sketchgan.data.transforms import Augmentation, Preprocess
 
 __all__ = [
+    "SCRIBBLE_CLASSES",
+    "SKETCHYCOCO_CLASSES",
     "SKETCHYGAN_CLASSES",
     "Augmentation",
     "EdgeMapFolders",
@@ -29,6 +32,7 @@ __all__ = [
     "KeyedSampler",
     "Mixture",
     "MixtureSampler",
+    "OpenDomainFolders",
     "OpenMoji",
     "OpenMojiEdges",
     "OpenMojiSketches",

@@ -27,8 +27,7 @@ class TranslationData(LightningDataModule):
     the others by ``index``. What it returns from ``state_dict`` travels in checkpoints and tells inference how to
     prepare a picture: ``preprocess`` (settings of `Preprocess`), ``channels_a``, ``channels_b``, ``value_range``; with
     labels ``classes``, their names; ``sketch`` (settings of `SketchInput`) if A is made from drawings; ``open_domain``
-    where classes may lack sketches; ``resize_back`` (True) if the official script resizes what it made to the size of
-    the input, as Anime2Sketch's does.
+    where classes may lack sketches.
 
     Args:
         batch_size: pictures of each domain per batch and process.

@@ -219,10 +219,10 @@ class Folders(TranslationData):
         names = [self._scan(folder) for folder in folders]
         if self.labelled:
             for folder, index in zip(folders, names, strict=True):
-                if unknown := {class_of(name, folder) for name in index} - set(self.classes):
+                if unknown := {class_of(name, folder) for name in index} - set(self._class_folders):
                     raise ValueError(
                         f"{folder} has the class {sorted(unknown)[0]!r}, which training has not "
-                        f"({', '.join(self.classes)}); labels=True takes sub-folders as classes"
+                        f"({', '.join(self._class_folders)}); labels=True takes sub-folders as classes"
                     )
         if self.paired and len(folders) == 2:
             names = list(match(names[0], names[1], f"{folders[0]} and {folders[1]}"))
@@ -251,7 +251,7 @@ class Folders(TranslationData):
             ),
             channels,
             self.preprocess,
-            self.classes,
+            self._class_folders,
         )
 
     @functools.cached_property
@@ -262,6 +262,11 @@ class Folders(TranslationData):
         split = next(split for split in SPLITS if split in self._layout)
         folders = self._layout[split]
         return tuple(sorted({class_of(name, folder) for folder in folders for name in self._scan(folder)}))
+
+    @property
+    def _class_folders(self) -> tuple[str, ...]:
+        """Sub-folders of the classes, in the order of their numbers."""
+        return self.classes
 
 
 def _has_sides(folder: Path) -> bool:

@@ -176,7 +176,7 @@ def class_of(name: str, folder: Path) -> str:
     first, separator, _ = name.partition(os.sep)
     if not separator:
         raise ValueError(
-            f"{folder / name} is in no sub-folder; with labels=True every picture lies in the sub-folder of its class"
+            f"{folder / name} is in no sub-folder; with class labels every picture lies in the sub-folder of its class"
         )
     return first
 

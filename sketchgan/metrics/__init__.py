@@ -3,6 +3,7 @@
 from sketchgan.metrics.class_accuracy import ClassAccuracy
 from sketchgan.metrics.distribution import DistributionScores, block_kid, inception_score
 from sketchgan.metrics.features import FeatureNet, auxiliary_net, feature_net, lpips
+from sketchgan.metrics.frechet import frechet_distance
 from sketchgan.metrics.segmentation import FCNScore
 from sketchgan.networks import openmoji_classifier
 
@@ -14,6 +15,7 @@ __all__ = [
     "auxiliary_net",
     "block_kid",
     "feature_net",
+    "frechet_distance",
     "inception_score",
     "lpips",
     "openmoji_classifier",

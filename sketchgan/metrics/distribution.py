@@ -10,9 +10,12 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric, SumMetric
 
+from sketchgan.metrics.frechet import frechet_distance
+
 DistributionScore = Literal["fid", "kid", "is"]
 KID_SUBSET = 1000
 IS_SPLITS = 10
+FID_OF_CLASS = 10  # pictures of a class, made and real
 
 
 def block_kid(made: Tensor, real: Tensor, block_size: int = 10) -> tuple[Tensor, Tensor]:
@@ -117,6 +120,8 @@ class DistributionScores:
         kid_block_size: KID over blocks of at most so many pictures; by default over random subsets.
         is_shuffled: shuffle the pictures before they are split for the Inception score, with a seed of its own. False
             splits them in their order as the authors' code does: not for files that are sorted by class.
+        per_class: keep features and labels for the FID of each class: 8 kB a picture at Inception's 2048 features,
+            where two covariances of a class would take 67 MB.
 
     Raises:
         ValueError: for unknown scores, and blocks of less than two pictures.
@@ -137,6 +142,7 @@ class DistributionScores:
         device: torch.device | str = "cpu",
         kid_block_size: int | None = None,
         is_shuffled: bool = True,
+        per_class: bool = False,
     ) -> None:
         if kid_block_size is not None and kid_block_size < 2:
             raise ValueError(f"kid_block_size must be at least 2, got {kid_block_size}")
@@ -157,9 +163,10 @@ class DistributionScores:
             if "kid" in scores:
                 self._metrics["kid"] = KernelInceptionDistance(feature=given, reset_real_features=False)
         if "is" in scores:
-            self._metrics["is"] = _Classified()
+            self._metrics["is"] = _Labelled()
         self._made, self._real = SumMetric(), SumMetric()
-        for metric in (*self._metrics.values(), self._made, self._real):
+        self._kept = {real: _Labelled() for real in (False, True)} if per_class and "fid" in scores else {}
+        for metric in (*self._metrics.values(), self._made, self._real, *self._kept.values()):
             metric.to(device)
         # No pictures are pictures too: processes that see none can then take part in every sum.
         self._nothing = torch.empty(0, widths[0], device=device), torch.empty(0, widths[1], device=device)
@@ -173,13 +180,16 @@ class DistributionScores:
             features: ``(N, widths[0])``.
             logits: ``(N, widths[1])``, for the Inception score.
             real: whether they are real pictures, or made ones.
-            labels: integers ``(N,)``, classes of made pictures, for their Inception scores.
+            labels: integers ``(N,)``, classes of the pictures, for the scores of each.
         """
         (self._real if real else self._made).update(len(features))
+        labels = logits.new_full((len(logits),), -1).long() if labels is None else labels
+        if self._kept:
+            self._kept[real].update(features, labels)
         for name, metric in self._metrics.items():
             if name == "is":
                 if not real:
-                    metric.update(logits, logits.new_full((len(logits),), -1).long() if labels is None else labels)
+                    metric.update(logits, labels)
             else:
                 metric.update(features, real=real)
 
@@ -250,6 +260,27 @@ class DistributionScores:
                 scores[label] = inception_score(rows)[0].item(), len(rows)
         return scores
 
+    def fids_of_classes(self) -> dict[int, tuple[float, int, int]]:
+        """FID of each class between its made and its real pictures, and their numbers; needs ``per_class``.
+
+        Classes of fewer than ten pictures of either kind are missing, as are pictures without label. The fewer the
+        pictures, the higher is the FID even of a perfect translation, and below ten the value says more about
+        their number than about them: compare values of equally many pictures, not classes with each other and not
+        with the FID of all.
+        """
+        if not self._kept:
+            return {}
+        for metric in self._kept.values():
+            self._as_one_tensor(metric)
+        (made, of_made), (real, of_real) = (self._kept[kind].compute() for kind in (False, True))
+        scores = {}
+        for label in of_made[of_made >= 0].unique().tolist():
+            pair = made[of_made == label], real[of_real == label]
+            counts = len(pair[0]), len(pair[1])
+            if min(counts) >= FID_OF_CLASS:
+                scores[label] = frechet_distance(*pair).item(), *counts
+        return scores
+
     def _probabilities(self) -> tuple[Tensor, Tensor]:
         """Class probabilities and labels of the made pictures of all processes, in the order of their splits."""
         logits, labels = self._metrics["is"].compute()
@@ -262,34 +293,34 @@ class DistributionScores:
     def reset(self) -> None:
         """Forget the made pictures; the real ones stay the same from validation to validation."""
         self._made.reset()
-        for metric in self._metrics.values():
+        for metric in (*self._metrics.values(), *([self._kept[False]] if self._kept else [])):
             metric.reset()
         self.update(*self._nothing, real=False)
 
     def _as_one_tensor(self, metric: Metric) -> None:
         """Processes with different numbers of batches would otherwise wait for each other for ever."""
-        for name in ("real_features", "fake_features", "logits", "labels"):
+        for name in ("real_features", "fake_features", "rows", "labels"):
             if isinstance(parts := getattr(metric, name, None), list):
                 setattr(metric, name, [torch.cat(parts)])
 
 
-class _Classified(Metric):
-    """What a classifier says of the made pictures of all processes, and their classes."""
+class _Labelled(Metric):
+    """Features or logits of the pictures of all processes, and their classes."""
 
-    logits: list[Tensor]
+    rows: list[Tensor]
     labels: list[Tensor]
 
     def __init__(self) -> None:
-        super().__init__()
-        self.add_state("logits", [], dist_reduce_fx=None)
+        super().__init__(compute_with_cache=False)  # which would be a second copy
+        self.add_state("rows", [], dist_reduce_fx=None)
         self.add_state("labels", [], dist_reduce_fx=None)
 
-    def update(self, logits: Tensor, labels: Tensor) -> None:
-        self.logits.append(logits)
+    def update(self, rows: Tensor, labels: Tensor) -> None:
+        self.rows.append(rows)
         self.labels.append(labels)
 
     def compute(self) -> tuple[Tensor, Tensor]:
-        return _in_turns(self.logits), _in_turns(self.labels)
+        return _in_turns(self.rows), _in_turns(self.labels)
 
 
 def _in_turns(parts: list[Tensor]) -> Tensor:

@@ -64,12 +64,12 @@ class _Auxiliary(nn.Module):
 
 
 def auxiliary_net(classify: Callable[[Tensor], Tensor]) -> FeatureNet:
-    """The classifier that a GAN trains beside its discriminator, as a network for the accuracy.
+    """The classifier that a GAN trains, in its discriminator or beside it, as a network for the accuracy.
 
     Args:
         classify: pictures ``(N, 3, H, W)`` in [-1, 1] → logits ``(N, classes)``, on the device that it chooses.
     """
-    return FeatureNet(_Auxiliary(classify), "the discriminator's own classifier")
+    return FeatureNet(_Auxiliary(classify), "the trained module's own classifier")
 
 
 def feature_net(which: str | nn.Module, weights: str | Path | None = None) -> FeatureNet:

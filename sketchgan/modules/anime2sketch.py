@@ -60,6 +60,7 @@ class Anime2Sketch(AODA):
     """
 
     needs_labels = False
+    resizes_back = True
     generators: ClassVar = {"BtoA": "generator_ba"}
 
     def __init__(

@@ -265,29 +265,22 @@ class AODA(TwoWayModule):
         if mixed:
             sketch, label = self.label_pool.query_labelled(fake_a, label_b)
 
-        rec_b = fake_b = shown_b = None
         cycled = bool(self.lambda_b or self.judge_reconstruction)
         painted = bool(self.lambda_gan_b or self.lambda_a or self.classifier is not None)
-        if cycled and painted and sketch is fake_a:  # nothing came between
-            rec_b = fake_b = self._paint((fake_a, label_b))[0]
-        elif cycled and painted:
-            rec_b, fake_b = self._paint((fake_a, label_b), (sketch, label))
-        elif cycled:
-            rec_b = self._paint((fake_a, label_b))[0]
-        elif painted:
-            fake_b = self._paint((sketch, label))[0]
-
-        shown_label = label
-        if fake_b is not None:
-            shown_b = fake_b.detach()
-            if mixed and self.mixed_for == "generator":
-                with frozen(self.generator_ab):
-                    shown_b, shown_label = self._paint((batch["A"], label_a))[0], label_a
-        return Made(fake_a, rec_b, fake_b, label, shown_b, shown_label)
+        photos = self._paint(*[(fake_a, label_b)] * cycled, *[(sketch, label)] * painted)
+        rec_b, fake_b = photos[0] if cycled else None, photos[-1] if painted else None
+        shown_b, shown_label = fake_b, label
+        if mixed and painted and self.mixed_for == "generator":
+            with frozen(self.generator_ab):
+                shown_b, shown_label = self._paint((batch["A"], label_a))[0], label_a
+        return Made(fake_a, rec_b, fake_b, label, None if shown_b is None else shown_b.detach(), shown_label)
 
     def _paint(self, *pairs: tuple[Tensor, Tensor | None]) -> list[Tensor]:
-        """Photos of sketches and their labels, if there are any."""
-        return together(self.generator_ab, *((s,) if label is None else (s, label) for s, label in pairs))
+        """Photos of sketches and their labels, if there are any; of one sketch one photo."""
+        inputs = [(sketch,) if label is None else (sketch, label) for sketch, label in pairs]
+        if len(pairs) == 2 and pairs[0][0] is pairs[1][0]:  # without a pool, on a mixed step
+            return [self.generator_ab(*inputs[0])] * 2
+        return together(self.generator_ab, *inputs) if inputs else []
 
     def _judges(self) -> list[nn.Module]:
         judges = [self.discriminator_a, self.discriminator_b]

@@ -60,6 +60,7 @@ class GANModule(LightningModule):
         needs_pairs: the module wants A and B to show the same thing.
         needs_labels: the module wants class labels.
         generators: the generator of each direction that ``translate`` can do: "AtoB", "BtoA" or both.
+        resizes_back: the official script brings what it made to the size of the input's file.
         lr_interval: what the learning-rate curves count, finished epochs or batches.
         lr, betas, fused: of `adam`.
         batches_seen: batches trained on, over all epochs and resumes, the current one included. Lightning's
@@ -73,6 +74,7 @@ class GANModule(LightningModule):
     needs_pairs: bool = False
     needs_labels: bool = False
     generators: ClassVar[dict[str, str]] = {"AtoB": "generator"}
+    resizes_back: ClassVar[bool] = False
     lr_interval: ClassVar[Literal["epoch", "iteration"]] = "epoch"
 
     lr: float

@@ -48,8 +48,10 @@ def tables(names: Sequence[str], short: bool, device: str, rounds: int, limit: f
         "iteration as the official code has them, and our module under a `Trainer` without a logger. Of UGATIT "
         "(`plain_ugatit.py`) every pass is computed anew, and nothing is detached or frozen; of SketchyGAN "
         "(`plain_sketchygan.py`; the batch is that of one update, of which a step has two) the encoder runs for each "
-        "noise, and weight decay is a term of the losses. Both use torch's own layers and its Adam, not fused. "
-        "Three iterations of either agree with a run of the official code (the tests compare). "
+        "noise, and weight decay is a term of the losses; of AODA (`plain_aoda.py`; with the classifier, every second "
+        "step mixed) each picture has a pass of its own, and the cycle of the sketch is computed even where its weight "
+        "is 0, as it is in the paper. All use torch's own layers and its Adam, not fused. "
+        "Three iterations of each agree with a run of the official code (the tests compare). "
         + MEMORY[device].partition(";")[0].rstrip(".")
         + growth
         + "."

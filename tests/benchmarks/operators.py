@@ -43,7 +43,7 @@ def operators(job: Job) -> list[tuple[str, int, float, float]]:
 def tables(names: Sequence[str], device: str) -> list[Table]:
     """One table per module, of the ten largest operators."""
     made = []
-    for name in names:
+    for name in (name for name in names if not PAPERS[name].variant):
         side, batch_size = PAPERS[name].short[0]
         table = Table(f"{name}, {side} px, batch {batch_size}", ["operator", "calls", "ms", "share"])
         for key, calls, milliseconds, share in operators(Job(name, side, batch_size, device))[:10]:

@@ -23,7 +23,7 @@ MEMORY = {
 
 
 def workloads(names: Sequence[str], short: bool, device: str) -> Iterator[tuple[Job, list[Job]]]:
-    """Every module at every size without options, each with the configurations to compare it with.
+    """Every module but variants at every size without options, each with the configurations to compare it with.
 
     The short form tries one option at a time, and compiles small pictures only. The long form tries all options
     together at the sizes of the short one, and the precisions at the others.
@@ -32,6 +32,8 @@ def workloads(names: Sequence[str], short: bool, device: str) -> Iterator[tuple[
     precisions = [{"precision": precision} for precision in PRECISIONS[1:]]
     for name in names:
         paper = PAPERS[name]
+        if paper.variant:
+            continue
         for size in paper.short:
             options = [{"channels_last": True}, {"fused": False}, *precisions] if short else all_options()
             yield compared(Job(name, *size, device, block=block), options)

@@ -2,16 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import partial
+from itertools import cycle
 from typing import Any
 
 import torch
 from torch import nn
 
-from benchmarks import plain_sketchygan, plain_ugatit
+from benchmarks import plain_aoda, plain_sketchygan, plain_ugatit
 from benchmarks.plain import Step, cyclegan_step, pix2pix_step
-from sketchgan import UGATIT, CycleGAN, GANModule, Pix2Pix, SketchyGAN
+from sketchgan import AODA, UGATIT, CycleGAN, GANModule, Pix2Pix, SketchyGAN
 from sketchgan.losses import PerceptualLoss
 from sketchgan.networks import (
+    AODAGenerator,
+    HRNetClassifier,
     InceptionV4Stem,
     PatchDiscriminator,
     ResnetGenerator,
@@ -36,6 +40,7 @@ class Paper:
         official: from side and width to networks of its own, and from those to the step of the official code's loop.
         small: side and batch size that the short form compiles, of one paper.
         overhead: side and batch size of the Trainer's overhead in the short form; the long form has 128 px, 4.
+        variant: of another entry, only compared with the official loop.
     """
 
     module: Callable[[int, int, bool], GANModule]
@@ -46,6 +51,7 @@ class Paper:
     official: tuple[Callable[[int, int], nn.ModuleDict], Callable[[nn.ModuleDict], Step]] | None = None
     small: tuple[int, int] | None = None
     overhead: tuple[int, int] = (128, 4)
+    variant: bool = False
 
 
 def pix2pix(side: int, width: int, fused: bool) -> Pix2Pix:
@@ -124,6 +130,57 @@ def labelled_pairs(batch_size: int, side: int) -> dict[str, Any]:
     return pictures | {f"{domain}_label": torch.randint(50, (2 * batch_size,)) for domain in "AB"}
 
 
+class EverySecond:
+    """Instead of random numbers for AODA's mixing: steps of real sketches and mixed ones by turns."""
+
+    def __init__(self) -> None:
+        self.numbers = cycle([0.0, 1.0])
+
+    def uniform(self, a: float = 0.0, b: float = 1.0) -> float:
+        return next(self.numbers)
+
+    def randint(self, a: int, b: int) -> int:
+        raise AssertionError("mixing draws no integers")
+
+
+def aoda(side: int, width: int, fused: bool, lambda_a: float = 1.0) -> AODA:
+    """Ten classes, with the classifier; of that the published widths belong to ``width=64``."""
+    module = AODA(
+        AODAGenerator(10, ngf=width),
+        ResnetGenerator(ngf=width, n_blocks=9),
+        *(PatchDiscriminator(3, ndf=width, norm="instance") for _ in range(2)),
+        classifier=HRNetClassifier(10, **classifier_widths(width), features=32 * width),
+        lambda_a=lambda_a,
+        fused=fused,
+        lr_policy="constant",
+    )
+    module.mixing.draws = EverySecond()
+    return module
+
+
+def classifier_widths(width: int) -> dict[str, Any]:
+    branches = width // 4, width // 2, width, 2 * width
+    return {"stem": width, "layer1": width // 2, "branches": branches, "heads": tuple(2 * n for n in branches)}
+
+
+def official_aoda(side: int, width: int) -> nn.ModuleDict:
+    return plain_aoda.aoda(10, width, width, **classifier_widths(width), final=32 * width)
+
+
+def official_aoda_step(nets: nn.ModuleDict, lambda_a: float = 1.0) -> Step:
+    iteration = plain_aoda.iteration(nets, lambda_B=lambda_a, mixing=EverySecond().uniform)
+
+    def step(batch: Mapping[str, Any]) -> None:
+        iteration(batch["B"], batch["B_label"], batch["A"], batch["A_label"])
+
+    return step
+
+
+def labelled(batch_size: int, side: int) -> dict[str, Any]:
+    """Noise with labels of ten classes."""
+    return two_domains(batch_size, side) | {f"{domain}_label": torch.randint(10, (batch_size,)) for domain in "AB"}
+
+
 def two_domains(batch_size: int, side: int) -> dict[str, Any]:
     """Uniform noise in [-1, 1]: the time of a step does not depend on what is in the pictures."""
     return {domain: torch.rand(batch_size, 3, side, side) * 2 - 1 for domain in "AB"}
@@ -159,6 +216,21 @@ PAPERS: dict[str, Paper] = {
         official=(official_sketchygan, official_sketchygan_step),
         short=((64, 4),),
         long=((64, 16),),
+    ),
+    "AODA": Paper(
+        module=aoda,
+        batch=labelled,
+        official=(official_aoda, official_aoda_step),
+        short=((64, 1), (64, 4)),
+        long=((128, 4), (256, 1)),
+    ),
+    "AODA(lambda_a=0)": Paper(
+        module=partial(aoda, lambda_a=0.0),
+        batch=labelled,
+        official=(official_aoda, partial(official_aoda_step, lambda_a=0.0)),
+        short=((64, 1), (64, 4)),
+        long=((128, 4), (256, 1)),
+        variant=True,
     ),
 }
 

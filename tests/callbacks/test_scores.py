@@ -346,8 +346,8 @@ def test_settings_that_do_not_fit_say_so():
         ImageMetrics(("kid",), kid_block_size=0)
     with pytest.raises(ValueError, match="say by which classifier"):
         ImageMetrics(("accuracy",))
-    with pytest.raises(ValueError, match="per_class is for the scores accuracy and is, got l1, fid"):
-        ImageMetrics(("l1", "fid"), per_class=True)
+    with pytest.raises(ValueError, match="per_class is for the scores accuracy, fid and is, got l1, kid"):
+        ImageMetrics(("l1", "kid"), per_class=True)
     with pytest.raises(ValueError, match="diversity compares two noises, but Pix2Pix translates without; leave it"):
         quiet_trainer(callbacks=[ImageMetrics("diversity")]).validate(pix2pix(), openmoji(), verbose=False)
     four = MeanColour(4)

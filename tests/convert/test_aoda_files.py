@@ -384,7 +384,6 @@ def test_anime2sketch_goes_round(file, upsample, capsys):
         "channels_a": 1,
         "channels_b": 3,
         "value_range": None,
-        "resize_back": True,
     }
     main(["convert", "ours.safetensors", f"back/{file}"])
     there, back = (torch.load(f"{at}{file}", weights_only=True) for at in ("", "back/"))

@@ -206,7 +206,7 @@ def test_sub_folders_are_labels_only_when_wanted(tmp_path):
     ):
         UnpairedFolders(tmp_path, labels=True, **SMALL).dataset("val")
     picture(tmp_path / "trainA" / "stray.png")
-    with pytest.raises(ValueError, match=r"stray\.png is in no sub-folder; with labels=True every picture lies in"):
+    with pytest.raises(ValueError, match=r"stray\.png is in no sub-folder; with class labels every picture lies in"):
         UnpairedFolders(tmp_path, labels=True, **SMALL).dataset("train")
 
 

@@ -340,7 +340,11 @@ PLAIN = JUDGED | {"g/gan_a", "g/gan_b", "g/cycle_b", "g/class", "r/real", "r/fak
         ({}, PLAIN, (2, 1, 3, 3, 3)),
         ({"lambda_a": 1.0}, PLAIN | {"g/cycle_a"}, (2, 2, 3, 3, 3)),
         ({"lambda_b": 0.0}, PLAIN - {"g/cycle_b"}, (1, 1, 3, 3, 3)),
-        ({"lambda_identity": 0.5, "lambda_a": 1.0}, PLAIN | {"g/cycle_a", "g/identity_a", "g/identity_b"}, (3, 3, 3, 3, 3)),
+        (
+            {"lambda_identity": 0.5, "lambda_a": 1.0},
+            PLAIN | {"g/cycle_a", "g/identity_a", "g/identity_b"},
+            (3, 3, 3, 3, 3),
+        ),
         ({"lambda_class": 0.0}, PLAIN - {"g/class", "r/real", "r/fake"}, (2, 1, 3, 3, 0)),
         ({"judge_reconstruction": True}, PLAIN | {"g/gan_rec", "g/class_rec", "r/rec"}, (2, 1, 3, 4, 5)),
         ({"lambda_gan_a": 0.0}, PLAIN - {"g/gan_a", "d/real_a", "d/fake_a"}, (2, 1, 0, 3, 3)),
@@ -376,7 +380,9 @@ def test_presets():
         assert module.lambda_b == 10.0
     assert official.planned_epochs is None
     assert paper.planned_epochs == 200
-    factors = [scheduler.lr_lambdas[0](k) for scheduler in paper.configure_optimizers()[1][:1] for k in (0, 99, 100, 199)]
+    factors = [
+        scheduler.lr_lambdas[0](k) for scheduler in paper.configure_optimizers()[1][:1] for k in (0, 99, 100, 199)
+    ]
     assert factors == [1.0, 1.0, 0.5, 0.5]
 
 
@@ -502,7 +508,7 @@ def test_extractor_translates_pictures_alone():
     made = module.sample(given)
     assert made.keys() == {"real_A", "real_B", "fake_A"}
     assert made["fake_A"].shape == (2, 1, 16, 16)
-    with pytest.raises(ValueError, match='direction must be "BtoA", got \'AtoB\''):
+    with pytest.raises(ValueError, match="direction must be \"BtoA\", got 'AtoB'"):
         module(given["A"], "AtoB")
     with pytest.raises(ValueError, match='pair_loss must be "l1" or "l2"'):
         extractor(pair_loss="huber")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from lightning.pytorch import seed_everything
 from PIL import Image
-from two_processes import joint_batch, one_sided, scores, uneven
+from two_processes import apart, joint_batch, one_sided, scores, uneven
 from zoo import ZOO
 
 
@@ -21,6 +21,15 @@ def results(tmp_path_factory):
             path = folder / "uneven" / f"test{side}" / f"{i}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.effect_noise((40, 40), 60 + i).convert("RGB").save(path)
+    # Of A the processes get 1, 3 and 2, 4: one sees the single drawing of the open class.
+    for side, names in (
+        ("A", ("in/1", "in/2", "in/3", "open/4")),
+        ("B", ("in/1", "in/2", "open/3", "open/4", "open/5")),
+    ):
+        for i, name in enumerate(names):
+            path = folder / "apart" / f"test{side}" / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.effect_noise((40, 40), 40 + 10 * i).convert("RGB").save(path)
     script = Path(__file__).with_name("two_processes.py")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", script, folder]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
@@ -82,6 +91,18 @@ def test_processes_that_see_nothing_take_part_in_every_score(results):
         "test/rec_b_l1",
     }  # one of A is too few for others
     assert first["uneven"] == second["uneven"] == pytest.approx(alone, rel=1e-4, abs=1e-6)
+
+
+def test_processes_without_an_open_class_take_part_in_its_scores(results):
+    folder, (first, second) = results
+    alone = apart(folder, 1)
+    assert {"test/accuracy_open", "test/fid_in", "test/fid_a_in", "test/fid_a"} <= alone.keys()
+    assert not {"test/fid_open", "test/fid_a_open"} & alone.keys()  # one drawing is too few
+    assert first["apart"] == second["apart"]
+    assert first["apart"].keys() == alone.keys()
+    for score, value in alone.items():
+        if "kid" not in score:  # its subsets follow the order of the pictures
+            assert first["apart"][score] == pytest.approx(value, rel=1e-4, abs=1e-6), score
 
 
 def test_processes_end_and_validate_equal(results, name):
