@@ -8,13 +8,20 @@ from torchmetrics import MeanAbsoluteError, Metric
 
 PairScore = Literal["l1", "psnr", "ssim", "lpips"]
 DiversityScore = Literal["diversity", "diversity_lpips"]
-_COMPARED = (("", "fake_B", "real_B"), ("rec_a_", "rec_A", "real_A"), ("rec_b_", "rec_B", "real_B"))
+_COMPARED = (
+    ("", "fake_B", "real_B"),
+    ("", "fake_A", "real_A"),
+    ("rec_a_", "rec_A", "real_A"),
+    ("rec_b_", "rec_B", "real_B"),
+)
 
 
 def comparisons(
     pictures: dict[str, Tensor], scores: Sequence[PairScore], paired: bool
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """What can be compared: translations with B where A and B are pairs, and the ends of cycles with their starts.
+    """What can be compared: translations with their true pictures where A and B are pairs, and cycles with their starts.
+
+    Of translations both ways those to B are compared.
 
     Args:
         pictures: of ``sample()``, in [-1, 1].
@@ -25,7 +32,7 @@ def comparisons(
         Name of the score, made pictures and true pictures in [0, 1].
     """
     for prefix, made, true in _COMPARED:
-        if made in pictures and true in pictures:
+        if made in pictures and true in pictures and not (made == "fake_A" and "fake_B" in pictures):
             pair = [_scaled(pictures[name]) for name in (made, true)]
             if prefix:
                 yield f"{prefix}l1", pair[0], pair[1]

@@ -32,7 +32,7 @@ class Anime2Sketch(AODA):
         improved: give the default U-Net up-convolutions without fixed patterns in dark regions (``upsample="smooth"``).
         lambda_pair: weight of the distance to the line art that belongs to a picture; needs pairs.
         pair_loss: that distance, "l1" or "l2".
-        preset: see `AODA`, as for all that follows.
+        preset: see `AODA`, as for all that follows; "paper" wants a threshold.
         adversarial: adversarial loss.
         lambda_gan_a: weight of the adversarial term of line art.
         lambda_gan_b: the same of pictures.
@@ -91,7 +91,7 @@ class Anime2Sketch(AODA):
         n_epochs: int | None = None,
         n_epochs_decay: int | None = None,
         lr_step_size: int = 50,
-        lr_monitor: str = "val/rec_b_l1",
+        lr_monitor: str = "val/fid_a",
         clip_g: float | None = None,
         clip_d: float | None = None,
     ) -> None:

@@ -94,7 +94,8 @@ class AODA(TwoWayModule):
         lambda_b: weight of the cycle photo → sketch → photo (λ_pix); 10.
         lambda_identity: weight of the identity terms relative to their domain's cycle; 0 skips the two passes.
         lambda_class: weight of the made photos' classification (λ_η); 0 does without classifier.
-        focal_gamma: of the focal loss in both places; 0, as in the released code, for plain cross-entropy.
+        focal_gamma: of the focal loss in both places, sample by sample; 0, as in the released code, for plain
+            cross-entropy.
         judge_reconstruction: also judge and classify what comes back from the cycle of photos ("mix_rec").
         threshold: t in [0, 1], a step is mixed with probability 1 - t; 0.5 officially. "openness", of the paper, mixes
             with the share of classes without sketches, which the data module says (``open_share``).
