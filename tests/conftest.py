@@ -1,5 +1,7 @@
 import os
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # two workers with a thread each: threads of both would wait for each other
+    os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
