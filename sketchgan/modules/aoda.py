@@ -121,8 +121,9 @@ class AODA(TwoWayModule):
     Shapes: A and B ``(N, C, H, W)`` in [-1, 1], sides multiples of 4; labels int64 ``(N,)``.
 
     Raises:
-        ValueError: for unknown names, a threshold outside [0, 1], data of more classes or without a share of open ones
-            where it is asked for, and for a gradient penalty with batch norm in a discriminator.
+        ValueError: for unknown names, a threshold outside [0, 1], networks of other classes, data of more classes or
+            without a share of open ones where it is asked for, and for a gradient penalty with batch norm in a
+            discriminator.
     """
 
     needs_labels = True
@@ -179,6 +180,10 @@ class AODA(TwoWayModule):
         self.classifier: Any = None
         if n_classes and lambda_class:
             self.classifier = HRNetClassifier(n_classes) if classifier is None else classifier
+        for name in ("generator_ab", "classifier"):
+            known = getattr(getattr(self, name), "n_classes", n_classes)
+            if known != n_classes:
+                raise ValueError(f"{name} knows {known} classes, the module n_classes={n_classes}; they must agree")
         self.adversarial = adversarial_loss(chosen("adversarial", adversarial))
         if self.adversarial.lambda_gp:
             refuse_batch_norm(self.discriminator_a, judge)
@@ -234,9 +239,10 @@ class AODA(TwoWayModule):
             )
         if stage == "fit" and self.threshold == "openness":
             if not (share := getattr(data, "open_share", 0.0)):
+                source = "the data" if data is None else type(data).__name__
                 raise ValueError(
                     "threshold='openness' mixes with the share of classes without sketches, but "
-                    f"{type(data).__name__} knows of none; give threshold a number"
+                    f"{source} knows of none; give threshold a number"
                 )
             self.mix_above = 1 - share
 

@@ -427,8 +427,11 @@ class TestMixing:
         quiet_trainer(max_epochs=1, limit_train_batches=1, limit_val_batches=0).fit(module, data)
         assert module.mix_above == pytest.approx(1 - 2 / 7)
         data = OpenMoji(paired=False, image_size=16, batch_size=2)
+        module = small(n_classes=7, generator_ab=AODAGenerator(7, ngf=2, n_blocks=1), threshold="openness")
         with pytest.raises(ValueError, match="OpenMoji knows of none; give threshold a number"):
-            quiet_trainer(max_epochs=1).fit(small(n_classes=7, threshold="openness"), data)
+            quiet_trainer(max_epochs=1).fit(module, data)
+        with pytest.raises(ValueError, match="the data knows of none; give threshold a number"):
+            quiet_trainer(max_epochs=1).fit(small(threshold="openness"), DataLoader([batch()], batch_size=None))
 
 
 @pytest.mark.parametrize(
@@ -438,6 +441,12 @@ class TestMixing:
         (lambda: small(threshold=1.5), "threshold must be between 0 and 1"),
         (lambda: small(threshold="half"), "threshold must be between 0 and 1"),
         (lambda: small(mixed_for="both"), 'mixed_for must be "all" or "generator"'),
+        (lambda: small(n_classes=4), "generator_ab knows 3 classes, the module n_classes=4; they must agree"),
+        (lambda: small(classifier=HRNetClassifier(2)), "classifier knows 2 classes, the module n_classes=3"),
+        (
+            lambda: small(n_classes=0, generator_ab=AODAGenerator(3, ngf=2, n_blocks=1)),
+            "generator_ab knows 3 classes, the module n_classes=0",
+        ),
         (lambda: small(lambda_class=0.0).classify(torch.zeros(1, 3, 16, 16)), "has no classifier"),
         (lambda: small().translate({"A": torch.zeros(1, 3, 16, 16)}), "needs the class of every sketch"),
         (lambda: small(adversarial="wgangp", discriminator_a=PatchDiscriminator(3, ndf=2)), "gradient per sample"),
@@ -500,6 +509,12 @@ def test_extractor_with_and_without_pairs(settings, terms, passes):
     module = extractor(**settings)
     assert module.needs_pairs == ("lambda_pair" in settings)
     assert step(module, given) == (terms, passes)
+
+
+def test_pairs_of_other_channels_are_refused():
+    module = extractor(lambda_pair=1.0, lambda_gan_a=0.0, **ALONE)
+    with pytest.raises(ValueError, match="A has 3 channels, what generator_ba draws 1; .* channels_a=1"):
+        step(module, {side: batch()[side] for side in "AB"})
 
 
 def test_extractor_translates_pictures_alone():
