@@ -22,17 +22,6 @@ def class_path(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def takes(cls: type, name: str) -> bool:
-    """Whether a class can be built with an argument of that name: its own, or one that it hands on to its base."""
-    for base in cls.__mro__:
-        parameters = inspect.signature(base.__init__).parameters  # type: ignore[misc]
-        if name in parameters:
-            return True
-        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-            return False
-    return True
-
-
 def find_class(path: Any, *bases: type) -> type[Any]:
     """The class of that path, if it is imported and derives from one of ``bases``; nothing is imported.
 

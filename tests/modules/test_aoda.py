@@ -9,8 +9,9 @@ import torch
 from golden_cases import Golden, assert_close, golden
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from training import quiet_trainer
+from training import quiet_trainer, save
 
+import sketchgan
 from sketchgan import AODA, Anime2Sketch
 from sketchgan.blocks import ClassAdaIN
 from sketchgan.convert.aoda import classifier_keys, generator_keys
@@ -477,6 +478,23 @@ def test_translation_both_ways():
     assert_close(made["fake_B"], module.generator_ab(given["A"], given["A_label"]), 1e-6)
     assert_close(made["rec_B"], module.generator_ab(made["fake_A"], given["B_label"]), 1e-6)
     assert_close(module(given["B"], "BtoA"), made["fake_A"], 0)
+
+
+class ThreeClasses(AODA):
+    """A subclass that decides on an argument itself, and hands on all others."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(n_classes=3, **kwargs)
+
+
+def test_a_subclass_may_decide_on_arguments_itself():
+    networks = dict(small().named_children())
+    module = ThreeClasses(**networks, lambda_b=5.0)
+    assert dict(module.hparams) == {"lambda_b": 5.0}
+    save(module, "three.ckpt")
+    again = sketchgan.load("three.ckpt", **networks)
+    assert type(again) is ThreeClasses
+    assert (again.n_classes, again.lambda_b) == (3, 5.0)
 
 
 # Anime2Sketch
