@@ -1,6 +1,5 @@
 """What every paper module shares, and nothing about any paper."""
 
-import inspect
 import math
 import warnings
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from sketchgan.modules.building import build, class_path, find_class, is_plain
+from sketchgan.modules.building import build, class_path, find_class, is_plain, own_settings
 from sketchgan.modules.checkpoint import (
     compare_weights,
     data_settings,
@@ -107,11 +106,7 @@ class GANModule(LightningModule):
 
     def _set_hparams(self, hp: Any) -> None:
         """Keep plain values and recipes of networks; remember by name what was passed as a live object."""
-        # Lightning collects the arguments of all bases, also those that a class decides on itself.
-        own = inspect.signature(type(self).__init__).parameters
-        unnamed = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in own.values())
-        names = own.keys() | self._given
-        hp = {name: value for name, value in self._to_hparams_dict(hp).items() if unnamed or name in names}
+        hp = own_settings(type(self), self._given, self._to_hparams_dict(hp))
         self._injected |= {name: class_path(type(value)) for name, value in hp.items() if not is_plain(value)}
         super()._set_hparams({name: value for name, value in hp.items() if is_plain(value)})
 

@@ -426,7 +426,9 @@ class TestMixing:
         module = small(n_classes=7, generator_ab=AODAGenerator(7, ngf=2, n_blocks=1), threshold="openness")
         module.classifier[2] = nn.Linear(3, 7)
         quiet_trainer(max_epochs=1, limit_train_batches=1, limit_val_batches=0).fit(module, data)
-        assert module.mix_above == pytest.approx(1 - 2 / 7)
+        assert module.open_share == pytest.approx(2 / 7)
+        module.mixing.draws = Fed(0.71, 0.72)
+        assert [module.mixes(), module.mixes()] == [False, True]
         data = OpenMoji(paired=False, image_size=16, batch_size=2)
         module = small(n_classes=7, generator_ab=AODAGenerator(7, ngf=2, n_blocks=1), threshold="openness")
         with pytest.raises(ValueError, match="OpenMoji knows of none; give threshold a number"):
@@ -449,7 +451,7 @@ class TestMixing:
             "generator_ab knows 3 classes, the module n_classes=0",
         ),
         (lambda: small(lambda_class=0.0).classify(torch.zeros(1, 3, 16, 16)), "has no classifier"),
-        (lambda: small().translate({"A": torch.zeros(1, 3, 16, 16)}), "needs the class of every sketch"),
+        (lambda: small().translate({"A": torch.zeros(1, 3, 16, 16)}), "needs the class of every picture of A"),
         (lambda: small(adversarial="wgangp", discriminator_a=PatchDiscriminator(3, ndf=2)), "gradient per sample"),
     ],
 )
