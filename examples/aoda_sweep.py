@@ -228,6 +228,23 @@ def data_of(options: argparse.Namespace, base: Any, seed: int, **changes: Any) -
     return type(base)(**{**kept, "seed": seed, **changes})
 
 
+def check(options: argparse.Namespace, base: Any, root: Path, runs: Sequence[Run]) -> None:
+    """Find out before hours of training whether the tree has the sketches that every run wants.
+
+    Raises:
+        ValueError: if it has not.
+    """
+    for run in {(run.strategy == "all-sketches", run.open_domain): run for run in runs}.values():
+        missing = () if run.strategy == "all-sketches" else run.open_domain
+        data = data_of(options, base, run.seed, sketches=root, photos=root, open_domain=list(missing))
+        try:
+            data.setup("fit")
+        except ValueError as error:
+            raise ValueError(
+                f"{run.name} cannot be trained on {root}: {error}; or leave it out of --strategies"
+            ) from error
+
+
 def train_and_score(options: argparse.Namespace, run: Run, root: Path) -> dict[str, Any]:
     """Train, and score on the drawn test sketches and on the strategy's own kind; a line of the results."""
     folder = options.out / f"{run.name}-seed{run.seed}"
@@ -384,9 +401,11 @@ def sweep(options: argparse.Namespace) -> None:
         root = Path(options.data)
     splits_of(root)
 
+    runs = plan(options, base.classes, open_domain)
+    check(options, base, root, runs)
     path = options.out / "results.jsonl"
     lines = read_results(path)
-    for run in plan(options, base.classes, open_domain):
+    for run in runs:
         if not any((line["run"], line["seed"]) == (run.name, run.seed) for line in lines):
             print(f"\n{run.name}, seed {run.seed}", flush=True)
             lines.append(train_and_score(options, run, root))

@@ -312,7 +312,8 @@ class ImageMetrics(Callback):
         name = plain(name)
         score = name.rpartition("/")[2].removesuffix("_a").removesuffix("_std")
         target = "A" if name.endswith("_a") or "rec_a" in name else "B"  # as large as what it was made from or into
-        sizes = [size for kind, size in seen if kind == f"size {target}"]
+        by_target = {side: [size for kind, size in seen if kind == f"size {side}"] for side in "AB"}
+        sizes = by_target[target] or by_target["A"]  # pairs of a module that translates to A alone
         size = ", ".join(sizes[:3]) + (", …" if len(sizes) > 3 else "")
         if score in (*_OF_SETS, "accuracy"):
             net = self._nets["features" if score in _OF_SETS else "classifier"]
