@@ -271,7 +271,7 @@ def train_and_score(options: argparse.Namespace, run: Run, root: Path) -> dict[s
         trained_on = data(root, ())
 
     # An epoch is as long as the larger side, and there may be more sketches of one kind than of the other.
-    photos = len(trained_on.dataset("train").sources[1][1]) // trained_on.batch_size
+    photos = max(1, len(trained_on.dataset("train").sources[1][1]) // trained_on.batch_size)
     trainer.limit_train_batches = min(options.batches or photos, photos)
     trainer.check_val_every_n_epoch = trainer.max_epochs
     trainer.fit(built.model, trained_on)

@@ -18,14 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sketchgan.data import SKETCHYCOCO_CLASSES, PictureFiles
+from sketchgan.data import PictureFiles
 from sketchgan.data.base import collate
 from sketchgan.data.transforms import to_uint8
 from sketchgan.metrics import feature_net
 from sketchgan.modules import load
 
 Features = Callable[[Tensor], Tensor]
-FOLDERS = {name: folder for folder, name in SKETCHYCOCO_CLASSES.items()}  # elsewhere classes are called as folders
 MARKERS = {"drawn sketches": "o", "generated sketches": "^", "real photos": "."}
 
 
@@ -36,12 +35,11 @@ def pictures_of(root: Path, side: Literal["A", "B"], settings: dict[str, Any], c
         FileNotFoundError: if no class has any.
     """
     found = []
-    for number, name in enumerate(settings["classes"]):
-        folders = [root / f"test{side}" / called for called in (name, FOLDERS.get(name, name))]
-        if not (there := [folder for folder in folders if folder.is_dir()]):
+    for number, name in enumerate(settings.get("class_folders", settings["classes"])):
+        if not (folder := root / f"test{side}" / name).is_dir():
             continue
         files = PictureFiles(
-            there[0],
+            folder,
             side=side,
             preprocess=settings["preprocess"],
             channels=settings[f"channels_{side.lower()}"],

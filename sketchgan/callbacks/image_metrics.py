@@ -56,7 +56,7 @@ class ImageMetrics(Callback):
             `sketchgan.metrics.feature_net`.
         weights: of Inception, a local file; downloaded by default.
         classifier: for the accuracy: "openmoji"; a module that maps uint8 pictures ``(N, 3, H, W)`` to logits; or
-            "auxiliary", the one that the module trains itself and names in ``classify``.
+            "auxiliary", the one that the module trains itself and names in ``classify``, for translations to B.
         lpips_net: "alex", "vgg" or "squeeze".
         lpips_weights: torchvision's weights of that network, a local file; downloaded by default.
         kid_block_size: KID over blocks of at most so many pictures in the order of the files, as U-GAT-IT's authors
@@ -211,12 +211,12 @@ class ImageMetrics(Callback):
         seen = {net: net(to_uint8(made)) for net in set(self._nets.values())}
         if net := self._nets.get("features"):
             self._add(name, seen[net], labels, False, device)
-        if net := self._nets.get("classifier"):
+        net, (stage, target) = self._nets.get("classifier"), name.split("/")
+        if net and not (target == "A" and self.classifier == "auxiliary"):  # which knows the pictures of B
             if labels is None:
                 raise ValueError(
                     "an accuracy needs class labels in the batch; use data with labels=True, or leave it out"
                 )
-            stage, target = name.split("/")
             found = seen[net][1].argmax(1)
             self._compare(f"{stage}/accuracy{_suffix(target)}", found, labels, labels, device)
 
