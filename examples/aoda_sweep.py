@@ -228,6 +228,23 @@ def data_of(options: argparse.Namespace, base: Any, seed: int, **changes: Any) -
     return type(base)(**{**kept, "seed": seed, **changes})
 
 
+def check(options: argparse.Namespace, base: Any, root: Path, runs: Sequence[Run]) -> None:
+    """Find out before hours of training whether the tree has the sketches that every run wants.
+
+    Raises:
+        ValueError: if it has not.
+    """
+    for run in {(run.strategy == "all-sketches", run.open_domain): run for run in runs}.values():
+        missing = () if run.strategy == "all-sketches" else run.open_domain
+        data = data_of(options, base, run.seed, sketches=root, photos=root, open_domain=list(missing))
+        try:
+            data.setup("fit")
+        except ValueError as error:
+            raise ValueError(
+                f"{run.name} cannot be trained on {root}: {error}; or leave it out of --strategies"
+            ) from error
+
+
 def train_and_score(options: argparse.Namespace, run: Run, root: Path) -> dict[str, Any]:
     """Train, and score on the drawn test sketches and on the strategy's own kind; a line of the results."""
     folder = options.out / f"{run.name}-seed{run.seed}"
@@ -254,7 +271,7 @@ def train_and_score(options: argparse.Namespace, run: Run, root: Path) -> dict[s
         trained_on = data(root, ())
 
     # An epoch is as long as the larger side, and there may be more sketches of one kind than of the other.
-    photos = len(trained_on.dataset("train").sources[1][1]) // trained_on.batch_size
+    photos = max(1, len(trained_on.dataset("train").sources[1][1]) // trained_on.batch_size)
     trainer.limit_train_batches = min(options.batches or photos, photos)
     trainer.check_val_every_n_epoch = trainer.max_epochs
     trainer.fit(built.model, trained_on)
@@ -384,9 +401,11 @@ def sweep(options: argparse.Namespace) -> None:
         root = Path(options.data)
     splits_of(root)
 
+    runs = plan(options, base.classes, open_domain)
+    check(options, base, root, runs)
     path = options.out / "results.jsonl"
     lines = read_results(path)
-    for run in plan(options, base.classes, open_domain):
+    for run in runs:
         if not any((line["run"], line["seed"]) == (run.name, run.seed) for line in lines):
             print(f"\n{run.name}, seed {run.seed}", flush=True)
             lines.append(train_and_score(options, run, root))

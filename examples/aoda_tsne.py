@@ -18,14 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sketchgan.data import SKETCHYCOCO_CLASSES, PictureFiles
+from sketchgan.data import PictureFiles
 from sketchgan.data.base import collate
 from sketchgan.data.transforms import to_uint8
 from sketchgan.metrics import feature_net
 from sketchgan.modules import load
 
 Features = Callable[[Tensor], Tensor]
-FOLDERS = {name: folder for folder, name in SKETCHYCOCO_CLASSES.items()}  # elsewhere classes are called as folders
 MARKERS = {"drawn sketches": "o", "generated sketches": "^", "real photos": "."}
 
 
@@ -36,12 +35,11 @@ def pictures_of(root: Path, side: Literal["A", "B"], settings: dict[str, Any], c
         FileNotFoundError: if no class has any.
     """
     found = []
-    for number, name in enumerate(settings["classes"]):
-        folders = [root / f"test{side}" / called for called in (name, FOLDERS.get(name, name))]
-        if not (there := [folder for folder in folders if folder.is_dir()]):
+    for number, name in enumerate(settings.get("class_folders", settings["classes"])):
+        if not (folder := root / f"test{side}" / name).is_dir():
             continue
         files = PictureFiles(
-            there[0],
+            folder,
             side=side,
             preprocess=settings["preprocess"],
             channels=settings[f"channels_{side.lower()}"],
@@ -60,7 +58,10 @@ def pictures_of(root: Path, side: Literal["A", "B"], settings: dict[str, Any], c
 @torch.inference_mode()
 def look(module: Any, features: Features, root: Path, count: int, real: bool) -> dict[str, tuple[NDArray, NDArray]]:
     """Features ``(N, D)`` and labels ``(N,)`` of the photos of each origin."""
-    sketches, photos = (pictures_of(root, side, module.data_settings, count) for side in ("A", "B"))
+    sketches, photos = (
+        [module.transfer_batch_to_device(one, module.device, 0) for one in found]
+        for found in (pictures_of(root, side, module.data_settings, count) for side in ("A", "B"))
+    )
     of_photos = [{"A": module.translate({"B": one["B"]})["fake_A"], "A_label": one["B_label"]} for one in photos]
     made = {
         "drawn sketches": [(module.translate(one)["fake_B"], one["A_label"]) for one in sketches],
@@ -69,8 +70,8 @@ def look(module: Any, features: Features, root: Path, count: int, real: bool) ->
     }
     return {
         origin: (
-            torch.cat([features(photo) for photo, _ in pairs]).float().numpy(),
-            torch.cat([label for _, label in pairs]).numpy(),
+            torch.cat([features(photo) for photo, _ in pairs]).float().cpu().numpy(),
+            torch.cat([label for _, label in pairs]).cpu().numpy(),
         )
         for origin, pairs in made.items()
         if pairs
@@ -137,7 +138,7 @@ def draw(
 def main(args: list[str] | None = None) -> None:
     """Load, translate, embed and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoints", nargs="+", type=Path, help="one per panel, which its folder gives the title")
+    parser.add_argument("checkpoints", nargs="+", type=Path, help="one per panel, with its folder as title")
     parser.add_argument("--data", type=Path, required=True, help="tree with testA/CLASS (sketches) and testB/CLASS")
     parser.add_argument("--features", default="classifier", choices=("classifier", "inception", "openmoji"))
     parser.add_argument("--real", action="store_true", help="show real photos too")
@@ -152,19 +153,23 @@ def main(args: list[str] | None = None) -> None:
     except ImportError as error:
         raise ImportError(f'{error}; install what draws this: pip install "sketchgan[plots]"') from error
 
-    shared = None if options.features == "classifier" else feature_net(options.features)
+    shared = None if options.features == "classifier" else feature_net(options.features).to(options.device)
     panels: dict[str, Any] = {}
     classes: Sequence[str] = ()
     open_domain: set[str] = set()
+    folders = [checkpoint.parent.name for checkpoint in options.checkpoints]
     for checkpoint in options.checkpoints:
-        module = load(checkpoint).eval()
+        module = load(checkpoint).to(options.device).eval()
         if classes and classes != module.data_settings["classes"]:
             raise ValueError(f"{checkpoint} has classes {module.data_settings['classes']}, others have {classes}")
         classes = module.data_settings["classes"]
         open_domain |= set(module.data_settings.get("open_domain", ()))
         own = None if shared else classifier_of(module, checkpoint)
         features = own or (lambda photos: shared(to_uint8(photos))[0])  # type: ignore[misc]
-        panels[checkpoint.parent.name] = look(module, features, options.data, options.count, options.real)
+        folder = checkpoint.parent.name
+        panels[folder if folders.count(folder) == 1 else str(checkpoint)] = look(
+            module, features, options.data, options.count, options.real
+        )
     draw(panels, classes, sorted(open_domain), options.seed, options.out)
     print(f"{options.out} shows {', '.join(panels)}")
 

@@ -94,7 +94,8 @@ def translate(
     if sketch is not None and (load_size or clahe or coloured_lines):
         raise ValueError(f"load_size, clahe and coloured_lines are for pictures, but {checkpoint} takes drawings")
     classes = data.get("classes", [])
-    number = None if label is None else class_number(label, classes)
+    folders = data.get("class_folders", classes)
+    number = None if label is None else class_number(label, classes, folders)
     labelled = module.needs_labels and side == "A"  # AODA's way back takes no class
     if number is not None and not labelled:
         raise ValueError(f"{type(module).__name__} takes no class {way}, but label={label!r} was given")
@@ -106,7 +107,7 @@ def translate(
         preprocess=_preprocess(data["preprocess"] if official else None, load_size, clahe),
         channels=data.get(f"channels_{side.lower()}", 3),
         label=number,
-        classes=classes if labelled else (),
+        classes=folders if labelled else (),
         sketch=sketch,
         samples=samples,
         seed=seed,
@@ -149,12 +150,13 @@ def _preprocess(trained: dict[str, Any] | None, load_size: int | None, clahe: fl
     return settings if clahe is None else settings | {"clahe_clip": clahe}
 
 
-def class_number(label: str | int, classes: Sequence[str]) -> int:
-    """Number of a class from its name, or from the number itself.
+def class_number(label: str | int, classes: Sequence[str], folders: Sequence[str] = ()) -> int:
+    """Number of a class from its name, from that of its folder, or from the number itself.
 
     Args:
         label: name or number, which may be text.
         classes: names in the order of their numbers; empty if they are not known.
+        folders: names of their folders, if they are others: those of SketchyCOCO are numbers, though not these.
 
     Raises:
         ValueError: listing the classes.
@@ -163,11 +165,13 @@ def class_number(label: str | int, classes: Sequence[str]) -> int:
         >>> class_number("cat", ["ant", "cat"]), class_number("1", ["ant", "cat"])
         (1, 1)
     """
-    if label in classes:
-        return classes.index(label)
+    for names in (classes, folders):
+        if str(label) in names:
+            return names.index(str(label))
     if str(label).isdecimal() and (not classes or int(label) < len(classes)):
         return int(label)
-    there = ", ".join(f"{number} {name}" for number, name in enumerate(classes))
+    numbers = folders if folders and folders != classes else range(len(classes))
+    there = ", ".join(f"{number} {name}" for number, name in zip(numbers, classes, strict=True))
     raise ValueError(
         f"no class {label!r}; there are {there}"
         if classes

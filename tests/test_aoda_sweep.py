@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import random
+import shutil
 import sys
 from pathlib import Path
 
@@ -216,6 +217,25 @@ def test_wrong_options_are_refused(place, capsys, tmp_path):
         sweep.splits_of(tmp_path)
 
 
+def test_missing_sketches_show_before_anything_is_trained(place, tmp_path, monkeypatch):
+    root = tmp_path / "shapes"
+    shutil.copytree(place / "shapes", root)
+    shutil.rmtree(root / "trainA" / "tilted")
+    begun = []
+
+    def train_and_score(options, run, root):
+        begun.append(run.name)
+        return {"run": run.name, "seed": run.seed, "scores": {}}
+
+    monkeypatch.setattr(sweep, "train_and_score", train_and_score)
+    args = arguments(place, "--data", str(root), "--out", str(tmp_path / "out"))
+    with pytest.raises(ValueError, match=r"all-sketches cannot be .*: tilted should be in-domain, .* of --strategies"):
+        sweep.main(args)
+    assert begun == []
+    sweep.main([*args, "--strategies", "mixing", "edges"])
+    assert begun == ["mixing-t0.5", "edges"]
+
+
 def test_the_embedded_data_become_a_tree(tmp_path, monkeypatch):
     """Of the same pictures, splits and labels as `OpenMoji`; of training only every tenth here, which is quicker."""
     entries, pictures = read_archive(None)
@@ -278,6 +298,24 @@ def test_panels_are_drawn_and_do_not_change(trained, place, tmp_path, capsys):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     width, height = Image.open(tmp_path / "a.png").size
     assert width > 2 * height  # two panels and a legend
+
+
+def test_panels_of_folders_of_one_name_are_told_apart(trained, place, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(tsne, "draw", lambda panels, *rest: drawn.append(list(panels)))
+    checkpoints = []
+    for run in ("none", "edges"):
+        checkpoints.append(str(tmp_path / run / "checkpoints" / "last.ckpt"))
+        Path(checkpoints[-1]).parent.mkdir(parents=True)
+        shutil.copy(place / "out" / f"{run}-seed3" / "last.ckpt", checkpoints[-1])
+    first, *rest = panels(place)
+    tsne.main([*checkpoints, first, *rest[1:], "--count", "1"])
+    assert drawn == [[*checkpoints, "none-seed3"]]
+
+
+def test_the_device_is_used(trained, place):
+    with pytest.raises(RuntimeError, match="nowhere"):
+        tsne.main(panels(place, "--device", "nowhere"))
 
 
 def test_what_is_embedded(trained, place):

@@ -138,6 +138,10 @@ def test_class_numbers():
     classes = ["ant", "bee", "car_(sedan)"]
     assert [class_number(label, classes) for label in ("bee", 2, "2", 0)] == [1, 2, 2, 0]
     assert class_number("7", []) == 7
+    called = ["5", "0", "9"]  # folders, which are numbers of another kind
+    assert [class_number(label, classes, called) for label in ("bee", "5", "0", 1)] == [1, 0, 1, 1]
+    with pytest.raises(ValueError, match="no class 'dog'; there are 5 "):
+        class_number("dog", classes, called)
     for label in ("dog", "3", 3, "-1"):
         with pytest.raises(ValueError, match=rf"no class '?{label}'?; there are 0 ant, 1 bee, 2 car_\(sedan\)"):
             class_number(label, classes)

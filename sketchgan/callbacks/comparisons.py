@@ -19,7 +19,7 @@ _COMPARED = (
 def comparisons(
     pictures: dict[str, Tensor], scores: Sequence[PairScore], paired: bool
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """What can be compared: translations with their true pictures where A and B are pairs, and cycles with their starts.
+    """What can be compared: translations with true pictures where A and B are pairs, and cycles with their starts.
 
     Of translations both ways those to B are compared.
 

@@ -25,7 +25,8 @@ _OF_SETS = ("fid", "kid", "is")
 class ImageMetrics(Callback):
     """Log scores of validation and test pictures, each with the protocol that it was measured by.
 
-    Where A and B are pairs, the translation is compared with B (with A, if nothing is translated to B): ``val/l1``, ``val/psnr``, ``val/ssim``, ``val/lpips``.
+    Where A and B are pairs, the translation is compared with B (with A, if nothing is translated to B): ``val/l1``,
+    ``val/psnr``, ``val/ssim``, ``val/lpips``.
     Where a module goes there and back, the end is compared with the start: ``val/rec_a_l1``, ``val/rec_b_l1``. All
     translations to B are compared with all of B: ``val/fid`` (Heusel et al., 2017, arXiv 1706.08500), ``val/kid``
     (Bińkowski et al., 2018, arXiv 1801.01401; subsets of at most 1000, or blocks, with their spread in
@@ -55,7 +56,7 @@ class ImageMetrics(Callback):
             `sketchgan.metrics.feature_net`.
         weights: of Inception, a local file; downloaded by default.
         classifier: for the accuracy: "openmoji"; a module that maps uint8 pictures ``(N, 3, H, W)`` to logits; or
-            "auxiliary", the one that the module trains itself and names in ``classify``.
+            "auxiliary", the one that the module trains itself and names in ``classify``, for translations to B.
         lpips_net: "alex", "vgg" or "squeeze".
         lpips_weights: torchvision's weights of that network, a local file; downloaded by default.
         kid_block_size: KID over blocks of at most so many pictures in the order of the files, as U-GAT-IT's authors
@@ -210,12 +211,12 @@ class ImageMetrics(Callback):
         seen = {net: net(to_uint8(made)) for net in set(self._nets.values())}
         if net := self._nets.get("features"):
             self._add(name, seen[net], labels, False, device)
-        if net := self._nets.get("classifier"):
+        net, (stage, target) = self._nets.get("classifier"), name.split("/")
+        if net and not (target == "A" and self.classifier == "auxiliary"):  # which knows the pictures of B
             if labels is None:
                 raise ValueError(
                     "an accuracy needs class labels in the batch; use data with labels=True, or leave it out"
                 )
-            stage, target = name.split("/")
             found = seen[net][1].argmax(1)
             self._compare(f"{stage}/accuracy{_suffix(target)}", found, labels, labels, device)
 
@@ -311,7 +312,8 @@ class ImageMetrics(Callback):
         name = plain(name)
         score = name.rpartition("/")[2].removesuffix("_a").removesuffix("_std")
         target = "A" if name.endswith("_a") or "rec_a" in name else "B"  # as large as what it was made from or into
-        sizes = [size for kind, size in seen if kind == f"size {target}"]
+        by_target = {side: [size for kind, size in seen if kind == f"size {side}"] for side in "AB"}
+        sizes = by_target[target] or by_target["A"]  # pairs of a module that translates to A alone
         size = ", ".join(sizes[:3]) + (", …" if len(sizes) > 3 else "")
         if score in (*_OF_SETS, "accuracy"):
             net = self._nets["features" if score in _OF_SETS else "classifier"]

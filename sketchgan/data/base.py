@@ -26,8 +26,8 @@ class TranslationData(LightningDataModule):
     A subclass builds the data set of a split in ``dataset(split)``; training sets are indexed by ``(epoch, index)``,
     the others by ``index``. What it returns from ``state_dict`` travels in checkpoints and tells inference how to
     prepare a picture: ``preprocess`` (settings of `Preprocess`), ``channels_a``, ``channels_b``, ``value_range``; with
-    labels ``classes``, their names; ``sketch`` (settings of `SketchInput`) if A is made from drawings; ``open_domain``
-    where classes may lack sketches.
+    labels ``classes``, their names, and ``class_folders``, if their folders are called otherwise; ``sketch`` (settings
+    of `SketchInput`) if A is made from drawings; ``open_domain`` where classes may lack sketches.
 
     Args:
         batch_size: pictures of each domain per batch and process.

@@ -101,7 +101,8 @@ class OpenDomainFolders(Folders):
         _ = self.open_domain  # wrong names show at once, not after networks for scores were downloaded
 
     def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "open_domain": list(self.open_domain)}
+        folders = {} if self._class_folders == self.classes else {"class_folders": list(self._class_folders)}
+        return {**super().state_dict(), "open_domain": list(self.open_domain), **folders}
 
     def dataset(self, split: Split) -> PictureSet:
         built = super().dataset(split)

@@ -57,7 +57,8 @@ class OpenMoji(TranslationData):
         groups: those in use.
 
     Raises:
-        ValueError: for an unknown group or direction, an ``open_domain`` that leaves no line art or is asked of pairs,
+        ValueError: for an unknown group or direction, an ``open_domain`` that leaves no line art or is asked of pairs
+            or of swapped domains,
             or a file that is no such archive.
         FileNotFoundError: if the archive does not exist.
 
@@ -91,8 +92,8 @@ class OpenMoji(TranslationData):
             raise ValueError(f'direction must be "AtoB" or "BtoA", got {direction!r}')
         self.paired = paired
         self.groups = groups or list(GROUPS)
-        self.open_domain = self._withheld(open_domain or [])
         self.direction = direction
+        self.open_domain = self._withheld(open_domain or [])
         self.image_size = image_size
         self.augmentation = Augmentation(image_size, shift=image_size // 16, flip=True)
         self.augment = augment
@@ -118,6 +119,11 @@ class OpenMoji(TranslationData):
         if groups and self.paired:
             raise ValueError(
                 "open_domain withholds line art, but paired=True has some with every picture; use paired=False"
+            )
+        if groups and self.direction == "BtoA":
+            raise ValueError(
+                'open_domain withholds line art, which is A to what learns from it; use direction="AtoB", and let the '
+                "network translate from B"
             )
         if groups and not set(self.groups) - set(groups):
             raise ValueError(

@@ -57,6 +57,10 @@ class Anime2Sketch(AODA):
         clip_d: largest gradient norm of both discriminators together; none by default.
 
     Shapes: A ``(N, 1, H, W)``, B ``(N, 3, H, W)`` in [-1, 1], sides multiples of 256 with the default U-Net.
+
+    Raises:
+        ValueError: as `AODA`, and for an unknown ``pair_loss``; in training with ``lambda_pair``, for line art of
+            other channels than what ``generator_ba`` draws.
     """
 
     needs_labels = False
@@ -138,6 +142,11 @@ class Anime2Sketch(AODA):
         """Those of `AODA`, and the distance to the line art that was drawn."""
         terms = super().generator_losses(batch, made)
         if self.lambda_pair:
+            if (channels := batch["A"].shape[1]) != made.fake_a.shape[1]:  # the distance would repeat the one channel
+                raise ValueError(
+                    f"A has {channels} channels, what generator_ba draws {made.fake_a.shape[1]}; they must agree: give "
+                    "the data channels_a=1, or other networks"
+                )
             terms["pair"] = self.lambda_pair * self.pair_distance(made.fake_a, batch["A"])
         return terms
 

@@ -121,8 +121,9 @@ class AODA(TwoWayModule):
     Shapes: A and B ``(N, C, H, W)`` in [-1, 1], sides multiples of 4; labels int64 ``(N,)``.
 
     Raises:
-        ValueError: for unknown names, a threshold outside [0, 1], data of more classes or without a share of open ones
-            where it is asked for, and for a gradient penalty with batch norm in a discriminator.
+        ValueError: for unknown names, a threshold outside [0, 1], networks of other classes, data of more classes or
+            without a share of open ones where it is asked for, and for a gradient penalty with batch norm in a
+            discriminator.
     """
 
     needs_labels = True
@@ -179,6 +180,10 @@ class AODA(TwoWayModule):
         self.classifier: Any = None
         if n_classes and lambda_class:
             self.classifier = HRNetClassifier(n_classes) if classifier is None else classifier
+        for name in ("generator_ab", "classifier"):
+            known = getattr(getattr(self, name), "n_classes", n_classes)
+            if known != n_classes:
+                raise ValueError(f"{name} knows {known} classes, the module n_classes={n_classes}; they must agree")
         self.adversarial = adversarial_loss(chosen("adversarial", adversarial))
         if self.adversarial.lambda_gp:
             refuse_batch_norm(self.discriminator_a, judge)
@@ -196,7 +201,7 @@ class AODA(TwoWayModule):
         self.threshold = chosen("threshold", threshold)
         if self.threshold != "openness" and not (isinstance(self.threshold, float | int) and 0 <= self.threshold <= 1):
             raise ValueError(f'threshold must be between 0 and 1, or "openness", got {self.threshold!r}')
-        self.mix_above: Any = self.threshold
+        self.open_share = 0.0
         self.mixed_for = chosen("mixed_for", mixed_for)
         if self.mixed_for not in ("all", "generator"):
             raise ValueError(f'mixed_for must be "all" or "generator", got {self.mixed_for!r}')
@@ -234,15 +239,17 @@ class AODA(TwoWayModule):
             )
         if stage == "fit" and self.threshold == "openness":
             if not (share := getattr(data, "open_share", 0.0)):
+                source = "the data" if data is None else type(data).__name__
                 raise ValueError(
                     "threshold='openness' mixes with the share of classes without sketches, but "
-                    f"{type(data).__name__} knows of none; give threshold a number"
+                    f"{source} knows of none; give threshold a number"
                 )
-            self.mix_above = 1 - share
+            self.open_share = share
 
     def mixes(self) -> bool:
         """Draw whether this step is mixed."""
-        return self.mixing.draws.uniform(0, 1) > self.mix_above
+        threshold = 1 - self.open_share if self.threshold == "openness" else self.threshold
+        return self.mixing.draws.uniform(0, 1) > threshold
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         opt_g, opt_d, *opt_r = self.optimizers()
@@ -261,17 +268,18 @@ class AODA(TwoWayModule):
     def make(self, batch: Batch, mixed: bool) -> Made:
         """One step's passes of the generators, each picture made once; what no term looks at is not made."""
         fake_a = self.generator_ba(batch["B"])
-        label_a, label_b = (batch["A_label"], batch["B_label"]) if self.n_classes else (None, None)
+        label_a, label_b = self._labels(batch, "A"), self._labels(batch, "B")
         sketch, label = batch["A"], label_a
         if mixed:
             sketch, label = self.label_pool.query_labelled(fake_a, label_b)
 
-        cycled = bool(self.lambda_b or self.judge_reconstruction)
-        painted = bool(self.lambda_gan_b or self.lambda_a or self.classifier is not None)
+        judged = bool(self.lambda_gan_b or self.classifier is not None)
+        cycled = bool(self.lambda_b or (self.judge_reconstruction and judged))
+        painted = bool(self.lambda_a or judged)
         photos = self._paint(*[(fake_a, label_b)] * cycled, *[(sketch, label)] * painted)
         rec_b, fake_b = photos[0] if cycled else None, photos[-1] if painted else None
         shown_b, shown_label = fake_b, label
-        if mixed and painted and self.mixed_for == "generator":
+        if mixed and judged and self.mixed_for == "generator":
             with frozen(self.generator_ab):
                 shown_b, shown_label = self._paint((batch["A"], label_a))[0], label_a
         return Made(fake_a, rec_b, fake_b, label, None if shown_b is None else shown_b.detach(), shown_label)
@@ -308,8 +316,8 @@ class AODA(TwoWayModule):
         if identity_a := self.lambda_a * self.lambda_identity:
             terms["identity_a"] = identity_a * F.l1_loss(self.generator_ba(batch["A"]), batch["A"])
         if identity_b := self.lambda_b * self.lambda_identity:
-            label_b = batch["B_label"] if self.n_classes else None
-            terms["identity_b"] = identity_b * F.l1_loss(self._paint((batch["B"], label_b))[0], batch["B"])
+            same_b = self._paint((batch["B"], self._labels(batch, "B")))[0]
+            terms["identity_b"] = identity_b * F.l1_loss(same_b, batch["B"])
         return terms
 
     def discriminator_losses(self, batch: Batch, made: Made) -> dict[str, Tensor]:
@@ -354,8 +362,16 @@ class AODA(TwoWayModule):
 
     def told(self, batch: Batch, direction: Direction, side: str) -> tuple[Tensor, ...]:
         """The classes of the pictures, where they become photos."""
-        if not self.n_classes or direction == "BtoA":
-            return ()
+        label = self._labels(batch, side) if direction == "AtoB" else None
+        return () if label is None else (label,)
+
+    def _labels(self, batch: Batch, side: str) -> Tensor | None:
+        """The classes of a side's pictures, if there are classes."""
+        if not self.n_classes:
+            return None
         if f"{side}_label" not in batch:
-            raise ValueError("AODA needs the class of every sketch; give a label, or data with labels")
-        return (batch[f"{side}_label"],)
+            raise ValueError(
+                f"AODA needs the class of every picture of {side}; give a label, or data with labels (n_classes=0 does "
+                "without)"
+            )
+        return batch[f"{side}_label"]

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from sketchgan.modules.building import build, class_path, find_class, is_plain, takes
+from sketchgan.modules.building import build, class_path, find_class, is_plain, own_settings
 from sketchgan.modules.checkpoint import (
     compare_weights,
     data_settings,
@@ -77,9 +77,15 @@ class GANModule(LightningModule):
     resizes_back: ClassVar[bool] = False
     lr_interval: ClassVar[Literal["epoch", "iteration"]] = "epoch"
 
+    _given: frozenset[str]
     lr: float
     betas: tuple[float, float]
     fused: bool | None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        module = super().__new__(cls)
+        module.__dict__["_given"] = frozenset(kwargs)  # not what a subclass hands on to its base
+        return module
 
     def __init__(self, **kwargs: Any) -> None:  # takes anything, so that loading through the base class works
         super().__init__()
@@ -100,8 +106,7 @@ class GANModule(LightningModule):
 
     def _set_hparams(self, hp: Any) -> None:
         """Keep plain values and recipes of networks; remember by name what was passed as a live object."""
-        # Lightning collects the arguments of all bases, also those that a class decides on itself.
-        hp = {name: value for name, value in self._to_hparams_dict(hp).items() if takes(type(self), name)}
+        hp = own_settings(type(self), self._given, self._to_hparams_dict(hp))
         self._injected |= {name: class_path(type(value)) for name, value in hp.items() if not is_plain(value)}
         super()._set_hparams({name: value for name, value in hp.items() if is_plain(value)})
 

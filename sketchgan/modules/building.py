@@ -3,7 +3,7 @@
 import inspect
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -22,15 +22,14 @@ def class_path(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def takes(cls: type, name: str) -> bool:
-    """Whether a class can be built with an argument of that name: its own, or one that it hands on to its base."""
-    for base in cls.__mro__:
-        parameters = inspect.signature(base.__init__).parameters  # type: ignore[misc]
-        if name in parameters:
-            return True
-        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-            return False
-    return True
+def own_settings(cls: type, given: Set[str], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the arguments of a class and its bases, which Lightning collects, those that it takes itself or was given.
+
+    The others it has decided on, and another module that is built from its settings decides on them again.
+    """
+    own = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
+    unnamed = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in own.values())
+    return {name: value for name, value in settings.items() if unnamed or name in own or name in given}
 
 
 def find_class(path: Any, *bases: type) -> type[Any]:

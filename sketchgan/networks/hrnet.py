@@ -58,6 +58,7 @@ class HRNetClassifier(nn.Module):
         for name, size in {**sizes, "features": features}.items():
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, got {size}")
+        self.n_classes = n_classes
         self.conv1 = _conv3(in_channels, stem, stride=2)
         self.bn1 = nn.BatchNorm2d(stem)
         self.conv2 = _conv3(stem, stem, stride=2)

@@ -282,5 +282,27 @@ def test_the_modules_own_classifier_is_named(tmp_path):
 
     run = quiet_trainer(callbacks=[metrics("accuracy", classifier="auxiliary")], logger=CSVLogger(tmp_path))
     run.validate(Classifying(), Drawn((3, 3, 3), (3, 3, 3)), verbose=False)
+    lines = map(json.loads, Path(run.log_dir, "scores.jsonl").read_text().splitlines())
+    judged = {line["score"]: line["net"] for line in lines if "accuracy" in line["score"]}
+    assert judged == {"val/accuracy": "the trained module's own classifier"}  # of translations to B alone
+
+
+@pytest.mark.parametrize("ways", [("BtoA",), ("AtoB", "BtoA")])
+def test_pairs_are_compared_where_nothing_becomes_b(tmp_path, ways):
+    class Back(Darken):
+        generators = {way: Darken.generators[way] for way in ways}
+
+        def sample(self, batch):
+            pictures = super().sample(batch)
+            return {name: image for name, image in pictures.items() if name != "fake_B" or "AtoB" in ways}
+
+    data = Drawn((2, 2, 3), (2, 2, 3), paired=True, size=16)
+    run = quiet_trainer(callbacks=[ImageMetrics(("l1", "psnr"))], logger=CSVLogger(tmp_path))
+    logged = run.validate(module := Back(), data, verbose=False)[0]
+    start, end, network = ("A", "B", module.there) if "AtoB" in ways else ("B", "A", module.back)
+    made = network(data.pictures[start]).detach()
+    distance = ((made / 2 + 0.5).clamp(0, 1) - (data.pictures[end] / 2 + 0.5)).abs().mean()
+    assert logged.keys() == {"val/l1", "val/psnr"}
+    assert logged["val/l1"] == pytest.approx(distance.item(), rel=1e-5)
     line = json.loads(Path(run.log_dir, "scores.jsonl").read_text().splitlines()[0])
-    assert line["net"] == "the trained module's own classifier"
+    assert (line["made"], line["pictures"]) == (7, "16x16")

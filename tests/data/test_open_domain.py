@@ -169,6 +169,7 @@ def test_sketchycoco_as_it_is_published(tmp_path):
     assert shown(data, epochs=6) == {"A": set(folders) - {"20", "25"}, "B": set(folders)}
     by_folder = {sample["A_path"].split("/")[0]: sample["A_label"] for sample in samples(data, "test")}
     assert by_folder == CASE.case["sketchycoco_index"]
+    assert data.state_dict()["class_folders"] == list(folders)
     same = OpenDomainFolders(
         sketches=data.two_roots[0], photos=data.two_roots[1], open_domain=["25", "20"], class_order="sketchycoco"
     )

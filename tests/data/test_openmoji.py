@@ -176,6 +176,7 @@ def test_open_data_resumes_in_the_middle_of_an_epoch():
     ("settings", "message"),
     [
         ({"open_domain": ["objects"]}, "open_domain withholds line art, but paired=True .*; use paired=False"),
+        ({"open_domain": ["objects"], "paired": False, "direction": "BtoA"}, 'which is A .*; use direction="AtoB"'),
         (
             {"open_domain": ["food"], "paired": False},
             "open_domain names food, of which .*; choose among animals-nature",

@@ -9,8 +9,9 @@ import torch
 from golden_cases import Golden, assert_close, golden
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from training import quiet_trainer
+from training import quiet_trainer, save
 
+import sketchgan
 from sketchgan import AODA, Anime2Sketch
 from sketchgan.blocks import ClassAdaIN
 from sketchgan.convert.aoda import classifier_keys, generator_keys
@@ -425,10 +426,15 @@ class TestMixing:
         module = small(n_classes=7, generator_ab=AODAGenerator(7, ngf=2, n_blocks=1), threshold="openness")
         module.classifier[2] = nn.Linear(3, 7)
         quiet_trainer(max_epochs=1, limit_train_batches=1, limit_val_batches=0).fit(module, data)
-        assert module.mix_above == pytest.approx(1 - 2 / 7)
+        assert module.open_share == pytest.approx(2 / 7)
+        module.mixing.draws = Fed(0.71, 0.72)
+        assert [module.mixes(), module.mixes()] == [False, True]
         data = OpenMoji(paired=False, image_size=16, batch_size=2)
+        module = small(n_classes=7, generator_ab=AODAGenerator(7, ngf=2, n_blocks=1), threshold="openness")
         with pytest.raises(ValueError, match="OpenMoji knows of none; give threshold a number"):
-            quiet_trainer(max_epochs=1).fit(small(n_classes=7, threshold="openness"), data)
+            quiet_trainer(max_epochs=1).fit(module, data)
+        with pytest.raises(ValueError, match="the data knows of none; give threshold a number"):
+            quiet_trainer(max_epochs=1).fit(small(threshold="openness"), DataLoader([batch()], batch_size=None))
 
 
 @pytest.mark.parametrize(
@@ -438,8 +444,14 @@ class TestMixing:
         (lambda: small(threshold=1.5), "threshold must be between 0 and 1"),
         (lambda: small(threshold="half"), "threshold must be between 0 and 1"),
         (lambda: small(mixed_for="both"), 'mixed_for must be "all" or "generator"'),
+        (lambda: small(n_classes=4), "generator_ab knows 3 classes, the module n_classes=4; they must agree"),
+        (lambda: small(classifier=HRNetClassifier(2)), "classifier knows 2 classes, the module n_classes=3"),
+        (
+            lambda: small(n_classes=0, generator_ab=AODAGenerator(3, ngf=2, n_blocks=1)),
+            "generator_ab knows 3 classes, the module n_classes=0",
+        ),
         (lambda: small(lambda_class=0.0).classify(torch.zeros(1, 3, 16, 16)), "has no classifier"),
-        (lambda: small().translate({"A": torch.zeros(1, 3, 16, 16)}), "needs the class of every sketch"),
+        (lambda: small().translate({"A": torch.zeros(1, 3, 16, 16)}), "needs the class of every picture of A"),
         (lambda: small(adversarial="wgangp", discriminator_a=PatchDiscriminator(3, ndf=2)), "gradient per sample"),
     ],
 )
@@ -468,6 +480,23 @@ def test_translation_both_ways():
     assert_close(made["fake_B"], module.generator_ab(given["A"], given["A_label"]), 1e-6)
     assert_close(made["rec_B"], module.generator_ab(made["fake_A"], given["B_label"]), 1e-6)
     assert_close(module(given["B"], "BtoA"), made["fake_A"], 0)
+
+
+class ThreeClasses(AODA):
+    """A subclass that decides on an argument itself, and hands on all others."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(n_classes=3, **kwargs)
+
+
+def test_a_subclass_may_decide_on_arguments_itself():
+    networks = dict(small().named_children())
+    module = ThreeClasses(**networks, lambda_b=5.0)
+    assert dict(module.hparams) == {"lambda_b": 5.0}
+    save(module, "three.ckpt")
+    again = sketchgan.load("three.ckpt", **networks)
+    assert type(again) is ThreeClasses
+    assert (again.n_classes, again.lambda_b) == (3, 5.0)
 
 
 # Anime2Sketch
@@ -500,6 +529,12 @@ def test_extractor_with_and_without_pairs(settings, terms, passes):
     module = extractor(**settings)
     assert module.needs_pairs == ("lambda_pair" in settings)
     assert step(module, given) == (terms, passes)
+
+
+def test_pairs_of_other_channels_are_refused():
+    module = extractor(lambda_pair=1.0, lambda_gan_a=0.0, **ALONE)
+    with pytest.raises(ValueError, match="A has 3 channels, what generator_ba draws 1; .* channels_a=1"):
+        step(module, {side: batch()[side] for side in "AB"})
 
 
 def test_extractor_translates_pictures_alone():
