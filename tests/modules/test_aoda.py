@@ -420,6 +420,10 @@ class TestMixing:
         assert_close(made.shown_b, module.generator_ab(given["A"], given["A_label"]), 1e-6)
         assert not made.shown_b.requires_grad
         assert made.fake_b.requires_grad
+        learned = module.classifier_losses(given, made)["fake"]
+        assert_close(learned, focal_loss(module.classifier(made.shown_b), given["A_label"], 0) / 2, 1e-6)
+        judged = module.discriminator_losses(given, made)["fake_b"]
+        assert_close(judged, module.adversarial.fake(module.discriminator_b(made.shown_b)) / 2, 1e-6)
 
     def test_openness_is_asked_of_the_data(self):
         data = OpenMoji(paired=False, open_domain=["objects", "activities"], image_size=16, batch_size=2)
