@@ -5,10 +5,10 @@ from typing import Any, Literal, NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sketchgan.losses import AdversarialLoss, AdversarialMode, adversarial_loss, focal_loss
-from sketchgan.modules.base import Batch, refuse_batch_norm
+from sketchgan.losses import AdversarialLoss, AdversarialMode, focal_loss
+from sketchgan.modules.base import Batch
 from sketchgan.modules.two_way import Direction, TwoWayModule
-from sketchgan.networks import AODAGenerator, HRNetClassifier, PatchDiscriminator, ResnetGenerator
+from sketchgan.networks import AODAGenerator, HRNetClassifier, ResnetGenerator
 from sketchgan.ops import Dice, ImagePool, LRPolicy, frozen, inference_policy, lr_scheduler, together
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -174,9 +174,7 @@ class AODA(TwoWayModule):
             generator_ab = AODAGenerator(n_classes) if n_classes else ResnetGenerator()
         self.generator_ab = generator_ab
         self.generator_ba = ResnetGenerator() if generator_ba is None else generator_ba
-        judge = "PatchDiscriminator(3, norm='instance')"
-        self.discriminator_a = PatchDiscriminator(3, norm="instance") if discriminator_a is None else discriminator_a
-        self.discriminator_b = PatchDiscriminator(3, norm="instance") if discriminator_b is None else discriminator_b
+        self.take_judges(discriminator_a, discriminator_b, chosen("adversarial", adversarial))
         self.classifier: Any = None
         if n_classes and lambda_class:
             self.classifier = HRNetClassifier(n_classes) if classifier is None else classifier
@@ -184,10 +182,6 @@ class AODA(TwoWayModule):
             known = getattr(getattr(self, name), "n_classes", n_classes)
             if known != n_classes:
                 raise ValueError(f"{name} knows {known} classes, the module n_classes={n_classes}; they must agree")
-        self.adversarial = adversarial_loss(chosen("adversarial", adversarial))
-        if self.adversarial.lambda_gp:
-            refuse_batch_norm(self.discriminator_a, judge)
-            refuse_batch_norm(self.discriminator_b, judge)
         self.n_classes = n_classes
         self.needs_labels = n_classes > 0
         self.lambda_gan_a = lambda_gan_a

@@ -36,7 +36,12 @@ from sketchgan.modules.weights import SUFFIX, Absent, fill_up
 from sketchgan.ops import average_batch_norm, get_rng_state, pad_to_multiple, set_rng_state
 
 Batch = Mapping[str, Any]
-"""``"A"`` and ``"B"``: images ``(N, C, H, W)`` in [-1, 1]; optional ``"A_label"``, ``"B_label"``, ``"A_path"``, …"""
+"""``"A"`` and ``"B"``: images ``(N, C, H, W)`` in [-1, 1]; optional ``"A_label"``, ``"B_label"``, ``"A_path"``, …
+
+What colours a sketch: ``"style"``, pictures ``(N, 3, h, w)`` in [-1, 1] whose style is wanted, or ``"style_hint"``, their
+vectors ``(N, D)``, which win; ``"hints"``, colours for single pixels of A, ``(N, 4, H, W)``: RGB in [-1, 1], which
+counts where the fourth channel is above 0.
+"""
 
 
 class Stateful(Protocol):
@@ -59,6 +64,8 @@ class GANModule(LightningModule):
     Attributes:
         needs_pairs: the module wants A and B to show the same thing.
         needs_labels: the module wants class labels.
+        takes_style, needs_style: the module takes a picture whose style is wanted, and cannot do without.
+        takes_hints: the module takes colours for single pixels.
         generators: the generator of each direction that ``translate`` can do: "AtoB", "BtoA" or both.
         resizes_back: the official script brings what it made to the size of the input's file.
         lr_interval: what the learning-rate curves count, finished epochs or batches.
@@ -73,6 +80,9 @@ class GANModule(LightningModule):
 
     needs_pairs: bool = False
     needs_labels: bool = False
+    takes_style: bool = False
+    needs_style: bool = False
+    takes_hints: bool = False
     generators: ClassVar[dict[str, str]] = {"AtoB": "generator"}
     resizes_back: ClassVar[bool] = False
     lr_interval: ClassVar[Literal["epoch", "iteration"]] = "epoch"
@@ -390,7 +400,7 @@ class GANModule(LightningModule):
         """Pad the batch to what the networks take, and crop what they make."""
         multiple = self.size_multiple
         least = max(getattr(module, "smallest_size", 8) for module in self.modules())
-        sides = {side: batch[side] for side in ("A", "B") if side in batch}
+        sides = {side: batch[side] for side in ("A", "B", "hints") if side in batch}
         padded = {side: pad_to_multiple(images, multiple, least) for side, images in sides.items()}
         pictures = make({**batch, **padded})
         if all(padded[side] is images for side, images in sides.items()):

@@ -5,10 +5,10 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sketchgan.losses import AdversarialLoss, AdversarialMode, adversarial_loss
-from sketchgan.modules.base import Batch, refuse_batch_norm
+from sketchgan.losses import AdversarialLoss, AdversarialMode
+from sketchgan.modules.base import Batch
 from sketchgan.modules.two_way import TwoWayModule
-from sketchgan.networks import PatchDiscriminator, ResnetGenerator
+from sketchgan.networks import ResnetGenerator
 from sketchgan.ops import ImagePool, LRPolicy, frozen, lr_scheduler
 
 
@@ -77,13 +77,7 @@ class CycleGAN(TwoWayModule):
         super().__init__()
         self.generator_ab = ResnetGenerator() if generator_ab is None else generator_ab
         self.generator_ba = ResnetGenerator() if generator_ba is None else generator_ba
-        judge = "PatchDiscriminator(3, norm='instance')"
-        self.discriminator_a = PatchDiscriminator(3, norm="instance") if discriminator_a is None else discriminator_a
-        self.discriminator_b = PatchDiscriminator(3, norm="instance") if discriminator_b is None else discriminator_b
-        self.adversarial = adversarial_loss(adversarial)
-        if self.adversarial.lambda_gp:
-            refuse_batch_norm(self.discriminator_a, judge)
-            refuse_batch_norm(self.discriminator_b, judge)
+        self.take_judges(discriminator_a, discriminator_b, adversarial)
         self.lambda_gan = lambda_gan
         self.lambda_a = lambda_a
         self.lambda_b = lambda_b

@@ -4,8 +4,9 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from sketchgan.losses import AdversarialLoss
-from sketchgan.modules.base import Batch, GANModule
+from sketchgan.losses import AdversarialLoss, AdversarialMode, adversarial_loss
+from sketchgan.modules.base import Batch, GANModule, refuse_batch_norm
+from sketchgan.networks import PatchDiscriminator
 from sketchgan.ops import inference_policy, together
 
 Direction = Literal["AtoB", "BtoA"]
@@ -17,6 +18,8 @@ class TwoWayModule(GANModule):
     generators: ClassVar = {"AtoB": "generator_ab", "BtoA": "generator_ba"}
 
     adversarial: AdversarialLoss
+    discriminator_a: nn.Module
+    discriminator_b: nn.Module
 
     def forward(self, images: Tensor, direction: Direction = "AtoB", *told: Tensor) -> Tensor:
         """Translate images in one direction.
@@ -44,6 +47,24 @@ class TwoWayModule(GANModule):
     def told(self, batch: Batch, direction: Direction, side: str) -> tuple[Tensor, ...]:
         """What the generator of a direction is told of the pictures of a side of the batch: nothing by default."""
         return ()
+
+    def take_judges(
+        self,
+        discriminator_a: nn.Module | None,
+        discriminator_b: nn.Module | None,
+        adversarial: AdversarialMode | AdversarialLoss,
+    ) -> None:
+        """Keep a discriminator for each domain, by default CycleGAN's, and the adversarial loss.
+
+        Raises:
+            ValueError: for an unknown loss, and for one with gradient penalty and batch norm in a discriminator.
+        """
+        self.adversarial = adversarial_loss(adversarial)
+        for name, given in (("discriminator_a", discriminator_a), ("discriminator_b", discriminator_b)):
+            discriminator = PatchDiscriminator(3, norm="instance") if given is None else given
+            if self.adversarial.lambda_gp:
+                refuse_batch_norm(discriminator, "PatchDiscriminator(3, norm='instance')")
+            setattr(self, name, discriminator)
 
     def judge(self, discriminator: nn.Module, real: Tensor, fake: Tensor, domain: str) -> dict[str, Tensor]:
         """Halved terms of a discriminator's loss on real images and on translations to their domain."""

@@ -6,6 +6,7 @@ from fill import fill, filled
 from golden_cases import assert_close, golden, golden_json
 from torch import nn
 
+from sketchgan.convert.aoda import generator_keys
 from sketchgan.convert.official import load_renamed
 from sketchgan.convert.pix2pix_cyclegan import patch_keys, pixel_keys, resnet_keys
 from sketchgan.losses import adversarial_loss
@@ -171,21 +172,11 @@ def test_adversarial_losses(mode):
     assert_close(loss.fake(tensors["out.D_A"]), tensors[f"loss.{mode}.fake"], 1e-5)
 
 
-def sketch_to_photo_keys(n_blocks: int) -> dict[str, str]:
-    keys = {"hat.1": "stem.1", "head.0": "down.0.0", "head.3": "down.1.0"}
-    for block in range(n_blocks):
-        for i in (1, 2):
-            keys[f"body.{block}.conv{i}"] = f"blocks.{block}.conv{i}"
-            keys[f"body.{block}.adain{i}.emb"] = f"blocks.{block}.norm{i}.classes"
-            keys[f"body.{block}.adain{i}.l1"] = f"blocks.{block}.norm{i}.linear"
-    return keys | {"tail.0": "up.0.0", "tail.4": "up.1.0", "tail.9": "head.1"}
-
-
 @pytest.mark.parametrize(
     ("name", "build", "keys", "inputs"),
     [
         ("G_A", ResnetGenerator, resnet_keys(9), ["photo"]),
-        ("G_B", AODAGenerator, sketch_to_photo_keys(9), ["sketch", "label"]),
+        ("G_B", AODAGenerator, generator_keys(9), ["sketch", "label"]),
         ("D_A", lambda: PatchDiscriminator(3, norm="instance"), patch_keys(3), ["sketch"]),
         ("D_B", lambda: PatchDiscriminator(3, norm="instance"), patch_keys(3), ["photo"]),
         ("R", HRNetClassifier, None, ["sketch"]),
