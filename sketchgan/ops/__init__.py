@@ -2,6 +2,7 @@
 
 from sketchgan.ops.adam import TensorFlowAdam
 from sketchgan.ops.clamp import clamp_parameters
+from sketchgan.ops.colour_hints import hint_channels, simulate_hints
 from sketchgan.ops.distributed import average_batch_norm
 from sketchgan.ops.freeze import frozen
 from sketchgan.ops.gradient_penalty import dragan_penalty, gradient_penalty, input_gradients
@@ -44,6 +45,7 @@ __all__ = [
     "gradient_penalty",
     "halving",
     "heatmap_picture",
+    "hint_channels",
     "inference_policy",
     "init_weights",
     "input_gradients",
@@ -55,6 +57,7 @@ __all__ = [
     "resize_legacy",
     "seeds_of",
     "set_rng_state",
+    "simulate_hints",
     "step_decay",
     "together",
     "use_statistics",
