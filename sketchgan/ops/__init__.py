@@ -2,6 +2,7 @@
 
 from sketchgan.ops.adam import TensorFlowAdam
 from sketchgan.ops.clamp import clamp_parameters
+from sketchgan.ops.colour import grey, rgb_to_yuv, yuv_to_rgb
 from sketchgan.ops.distributed import average_batch_norm
 from sketchgan.ops.freeze import frozen
 from sketchgan.ops.gradient_penalty import dragan_penalty, gradient_penalty, input_gradients
@@ -42,6 +43,7 @@ __all__ = [
     "frozen",
     "get_rng_state",
     "gradient_penalty",
+    "grey",
     "halving",
     "heatmap_picture",
     "inference_policy",
@@ -53,9 +55,11 @@ __all__ = [
     "pad_to_multiple",
     "resize_area",
     "resize_legacy",
+    "rgb_to_yuv",
     "seeds_of",
     "set_rng_state",
     "step_decay",
     "together",
     "use_statistics",
+    "yuv_to_rgb",
 ]
