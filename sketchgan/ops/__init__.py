@@ -3,6 +3,7 @@
 from sketchgan.ops.adam import TensorFlowAdam
 from sketchgan.ops.clamp import clamp_parameters
 from sketchgan.ops.colour import grey, rgb_to_yuv, yuv_to_rgb
+from sketchgan.ops.colour_hints import hint_channels, simulate_hints
 from sketchgan.ops.distributed import average_batch_norm
 from sketchgan.ops.freeze import frozen
 from sketchgan.ops.gradient_penalty import dragan_penalty, gradient_penalty, input_gradients
@@ -46,6 +47,7 @@ __all__ = [
     "grey",
     "halving",
     "heatmap_picture",
+    "hint_channels",
     "inference_policy",
     "init_weights",
     "input_gradients",
@@ -58,6 +60,7 @@ __all__ = [
     "rgb_to_yuv",
     "seeds_of",
     "set_rng_state",
+    "simulate_hints",
     "step_decay",
     "together",
     "use_statistics",
