@@ -14,7 +14,6 @@ from sketchgan.losses.adversarial import (
 from sketchgan.losses.classification import focal_loss
 from sketchgan.losses.diversity import diversity_loss
 from sketchgan.losses.face_identity import FaceIdentityLoss, face_crop
-from sketchgan.losses.frozen_network import FrozenNetworkLoss
 from sketchgan.losses.perceptual import PerceptualLoss
 from sketchgan.losses.style import StyleAdversarialLoss, StyleMode, standardised
 
@@ -23,7 +22,6 @@ __all__ = [
     "AdversarialMode",
     "DRAGANLoss",
     "FaceIdentityLoss",
-    "FrozenNetworkLoss",
     "HingeLoss",
     "LeastSquaresLoss",
     "NonSaturatingLoss",

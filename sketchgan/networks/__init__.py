@@ -1,6 +1,7 @@
 """Whole networks: generators and discriminators, plain ``nn.Module``s for any training loop."""
 
 from sketchgan.networks.aoda import AODAGenerator
+from sketchgan.networks.frozen_network import FrozenNetwork
 from sketchgan.networks.hed import HED, pretrained_hed
 from sketchgan.networks.hrnet import HRNetClassifier
 from sketchgan.networks.inception_v4 import InceptionV4Stem, inception_v4_from_tf, inception_v4_stem
@@ -25,6 +26,7 @@ __all__ = [
     "Attended",
     "ClassJudged",
     "EncoderDecoderGenerator",
+    "FrozenNetwork",
     "HRNetClassifier",
     "InceptionV4Stem",
     "Judged",

@@ -2,6 +2,7 @@
 
 from sketchgan.ops.adam import TensorFlowAdam
 from sketchgan.ops.clamp import clamp_parameters
+from sketchgan.ops.colour import grey, rgb_to_yuv, yuv_to_rgb
 from sketchgan.ops.colour_hints import hint_channels, simulate_hints
 from sketchgan.ops.distributed import average_batch_norm
 from sketchgan.ops.freeze import frozen
@@ -43,6 +44,7 @@ __all__ = [
     "frozen",
     "get_rng_state",
     "gradient_penalty",
+    "grey",
     "halving",
     "heatmap_picture",
     "hint_channels",
@@ -55,10 +57,12 @@ __all__ = [
     "pad_to_multiple",
     "resize_area",
     "resize_legacy",
+    "rgb_to_yuv",
     "seeds_of",
     "set_rng_state",
     "simulate_hints",
     "step_decay",
     "together",
     "use_statistics",
+    "yuv_to_rgb",
 ]
