@@ -10,7 +10,7 @@ from sketchgan.losses import AdversarialLoss, AdversarialMode, StyleAdversarialL
 from sketchgan.modules.base import Batch, GANModule
 from sketchgan.networks import Painted, Style2PaintsDiscriminator, Style2PaintsGenerator
 from sketchgan.networks.style_encoders import StyleEncoder, style_encoder
-from sketchgan.ops import LRPolicy, frozen, grey, hint_channels, lr_scheduler, simulate_hints
+from sketchgan.ops import LRPolicy, frozen, grey, hint_channels, inference_policy, lr_scheduler, simulate_hints
 
 Schedule = Literal["switch", "style", "dcgan", "alternate"]
 
@@ -151,7 +151,8 @@ class Style2Paints(GANModule):
         Returns:
             Paintings ``(N, 3, H, W)`` in [-1, 1].
         """
-        return self.paint(self.ink(a, hints), style).image
+        with inference_policy(self.generator):  # which runs no guide decoders
+            return self.paint(self.ink(a, hints), style).image
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         paint = batch["B"]

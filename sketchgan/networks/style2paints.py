@@ -67,7 +67,6 @@ class Style2PaintsGenerator(nn.Module):
     """
 
     size_multiple = 32
-    smallest_size = 64  # the middle would be one pixel, which batch norm cannot train on alone
 
     def __init__(
         self,
