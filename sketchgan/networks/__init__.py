@@ -18,6 +18,7 @@ from sketchgan.networks.sketchygan import (
 )
 from sketchgan.networks.ugatit import Attended, Judged, UGATITDiscriminator, UGATITGenerator
 from sketchgan.networks.unet import EncoderDecoderGenerator, UNetGenerator
+from sketchgan.networks.vgg import FrozenVGG
 
 __all__ = [
     "HED",
@@ -26,6 +27,7 @@ __all__ = [
     "ClassJudged",
     "EncoderDecoderGenerator",
     "FrozenNetwork",
+    "FrozenVGG",
     "HRNetClassifier",
     "InceptionV4Stem",
     "Judged",
