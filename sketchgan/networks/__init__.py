@@ -16,6 +16,7 @@ from sketchgan.networks.sketchygan import (
     SketchyGANGenerator,
     decay_groups,
 )
+from sketchgan.networks.style2paints import Painted, Style2PaintsDiscriminator, Style2PaintsGenerator
 from sketchgan.networks.ugatit import Attended, Judged, UGATITDiscriminator, UGATITGenerator
 from sketchgan.networks.unet import EncoderDecoderGenerator, UNetGenerator
 from sketchgan.networks.vgg import FrozenVGG
@@ -33,12 +34,15 @@ __all__ = [
     "Judged",
     "MobileFaceNet",
     "OpenMojiClassifier",
+    "Painted",
     "PatchDiscriminator",
     "Photo2CartoonGenerator",
     "PixelDiscriminator",
     "ResnetGenerator",
     "SketchyGANDiscriminator",
     "SketchyGANGenerator",
+    "Style2PaintsDiscriminator",
+    "Style2PaintsGenerator",
     "UGATITDiscriminator",
     "UGATITGenerator",
     "UNetGenerator",
