@@ -19,6 +19,7 @@ from sketchgan.networks.sketchygan import (
 from sketchgan.networks.style2paints import Painted, Style2PaintsDiscriminator, Style2PaintsGenerator
 from sketchgan.networks.ugatit import Attended, Judged, UGATITDiscriminator, UGATITGenerator
 from sketchgan.networks.unet import EncoderDecoderGenerator, UNetGenerator
+from sketchgan.networks.vgg import FrozenVGG
 
 __all__ = [
     "HED",
@@ -27,6 +28,7 @@ __all__ = [
     "ClassJudged",
     "EncoderDecoderGenerator",
     "FrozenNetwork",
+    "FrozenVGG",
     "HRNetClassifier",
     "InceptionV4Stem",
     "Judged",
