@@ -98,7 +98,7 @@ class TranslationData(LightningDataModule):
     ) -> HintCache:
         """Style vectors of the training paintings, computed once and kept beside the data.
 
-        Where they are kept, and what makes them be computed again: see `sketchgan.data.hint_cache.cache_hints`.
+        Where they are kept, and what makes them be computed again: see `sketchgan.data.cache_hints`.
 
         Args:
             encoder: of styles.

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 
 from sketchgan.data.base import Split, TranslationData
-from sketchgan.data.hint_cache import Paintings, paintings_of
+from sketchgan.data.hint_cache import Paintings
 from sketchgan.data.index import NameIndex, match, scan
 from sketchgan.data.pictures import MAX_PIXELS, PictureError, ValueRange, read_picture
 from sketchgan.data.source import OnBadImage, PictureSet, SidesOf, Source, class_of, doubled_names, leave_out_bad
@@ -141,7 +141,7 @@ class Folders(TranslationData):
 
     def paintings(self) -> Paintings:
         sides, source = next((sides, source) for sides, source in self.dataset("train").sources if "B" in sides)
-        return paintings_of(source, sides.index("B"), self.root, f"{self.value_range}")
+        return source.paintings(sides.index("B"), self.root, f"{self.value_range}")
 
     def _usable(self, split: Split, sources: list[Source]) -> list[Source]:
         """Sources without the files that cannot be read, or an error that lists them."""

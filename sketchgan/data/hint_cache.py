@@ -19,9 +19,6 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from sketchgan.data.hint_blocks import Block, hashes, read_blocks, remove_leftovers, write_block
-from sketchgan.data.pictures import PictureError, with_channels
-from sketchgan.data.source import Source
-from sketchgan.data.transforms import to_tensor
 from sketchgan.networks.style_encoders import StyleEncoder
 from sketchgan.ops.distributed import in_step
 
@@ -47,36 +44,6 @@ class Paintings:
     read: Callable[[int], Tensor]
     scope: str
     root: Path | None = None
-
-
-def paintings_of(source: Source, place: int, root: Path, settings: str = "") -> Paintings:
-    """The pictures of one side of a source of files.
-
-    Args:
-        source: the files.
-        place: which of the one or two pictures of an entry.
-        root: folder of the data.
-        settings: of the reading, if pictures depend on any.
-    """
-    folder = source.folders[place % len(source.folders)]
-    half = place if len(source.names) < len(source.channels) else ""  # side by side in a file
-
-    def stamp(index: int) -> str:
-        status = os.stat(folder / source.name(index, place))
-        return f"{status.st_size} {status.st_mtime_ns} {half} {source.channels[place]} {settings}"
-
-    def read(index: int) -> Tensor:
-        if len(source.folders) == 1:
-            return to_tensor(with_channels(source.pictures(index)[place], 3))
-        path = folder / source.name(index, place)
-        picture = source.read(path)  # without its partner
-        try:
-            return to_tensor(with_channels(with_channels(picture, source.channels[place]), 3))
-        except PictureError as error:
-            raise PictureError(f"{path} {error}") from None
-
-    scope = os.path.relpath(folder, root)
-    return Paintings(len(source), lambda index: source.name(index, place), stamp, read, scope, root)
 
 
 class HintCache:
