@@ -10,6 +10,7 @@ from sketchgan.data.face_networks import face_landmarks, person_masks
 from sketchgan.data.faces import align_face, portrait_input, portrait_output
 from sketchgan.data.files import PictureFiles
 from sketchgan.data.folders import PairedFolders, UnpairedFolders
+from sketchgan.data.hint_cache import HintCache, Paintings, cache_hints
 from sketchgan.data.loader import KeyedSampler, MixtureSampler, ResumableLoader, ShareSampler
 from sketchgan.data.mixture import Mixture
 from sketchgan.data.open_domain import SCRIBBLE_CLASSES, SKETCHYCOCO_CLASSES, OpenDomainFolders
@@ -29,6 +30,7 @@ __all__ = [
     "Augmentation",
     "EdgeMapFolders",
     "EdgeReport",
+    "HintCache",
     "KeyedSampler",
     "Mixture",
     "MixtureSampler",
@@ -36,6 +38,7 @@ __all__ = [
     "OpenMoji",
     "OpenMojiEdges",
     "OpenMojiSketches",
+    "Paintings",
     "PairedFolders",
     "PhotoInput",
     "PictureError",
@@ -50,6 +53,7 @@ __all__ = [
     "TranslationData",
     "UnpairedFolders",
     "align_face",
+    "cache_hints",
     "combine_pairs",
     "face_landmarks",
     "make_edge_maps",

@@ -17,6 +17,15 @@ from sketchgan.networks.sketchygan import (
     decay_groups,
 )
 from sketchgan.networks.style2paints import Painted, Style2PaintsDiscriminator, Style2PaintsGenerator
+from sketchgan.networks.style_encoders import (
+    ModuleStyle,
+    OpenMojiStyle,
+    PaletteStyle,
+    StyleEncoder,
+    VGGStyle,
+    palette,
+    style_encoder,
+)
 from sketchgan.networks.ugatit import Attended, Judged, UGATITDiscriminator, UGATITGenerator
 from sketchgan.networks.unet import EncoderDecoderGenerator, UNetGenerator
 from sketchgan.networks.vgg import FrozenVGG
@@ -33,8 +42,11 @@ __all__ = [
     "InceptionV4Stem",
     "Judged",
     "MobileFaceNet",
+    "ModuleStyle",
     "OpenMojiClassifier",
+    "OpenMojiStyle",
     "Painted",
+    "PaletteStyle",
     "PatchDiscriminator",
     "Photo2CartoonGenerator",
     "PixelDiscriminator",
@@ -43,12 +55,16 @@ __all__ = [
     "SketchyGANGenerator",
     "Style2PaintsDiscriminator",
     "Style2PaintsGenerator",
+    "StyleEncoder",
     "UGATITDiscriminator",
     "UGATITGenerator",
     "UNetGenerator",
+    "VGGStyle",
     "decay_groups",
     "inception_v4_from_tf",
     "inception_v4_stem",
     "openmoji_classifier",
+    "palette",
     "pretrained_hed",
+    "style_encoder",
 ]
