@@ -16,8 +16,10 @@ from sketchgan.networks.sketchygan import (
     SketchyGANGenerator,
     decay_groups,
 )
+from sketchgan.networks.style2paints import Painted, Style2PaintsDiscriminator, Style2PaintsGenerator
 from sketchgan.networks.ugatit import Attended, Judged, UGATITDiscriminator, UGATITGenerator
 from sketchgan.networks.unet import EncoderDecoderGenerator, UNetGenerator
+from sketchgan.networks.vgg import FrozenVGG
 
 __all__ = [
     "HED",
@@ -26,17 +28,21 @@ __all__ = [
     "ClassJudged",
     "EncoderDecoderGenerator",
     "FrozenNetwork",
+    "FrozenVGG",
     "HRNetClassifier",
     "InceptionV4Stem",
     "Judged",
     "MobileFaceNet",
     "OpenMojiClassifier",
+    "Painted",
     "PatchDiscriminator",
     "Photo2CartoonGenerator",
     "PixelDiscriminator",
     "ResnetGenerator",
     "SketchyGANDiscriminator",
     "SketchyGANGenerator",
+    "Style2PaintsDiscriminator",
+    "Style2PaintsGenerator",
     "UGATITDiscriminator",
     "UGATITGenerator",
     "UNetGenerator",
