@@ -80,8 +80,8 @@ def translate(
             as the checkpoint says with "official", and none with "native".
         coloured_lines: of networks that draw dark lines on white, keep the picture's colours, as the network saw them,
             as far as the line is dark.
-        style: for modules that take one, the picture whose style is wanted; of several, the mean of their style vectors.
-            It is encoded once, for all inputs.
+        style: for modules that take one, the picture whose style is wanted; of several, the mean of their vectors,
+            which are computed once, for all inputs.
         style_weights: shares of these pictures in the mean, in any unit; by default equal.
         hints: for modules that take them, colours for single places of the inputs, see `read_hints`: a file for all of
             them, or a folder with a file for each, under the input's name. They are resized as the inputs are.
@@ -184,7 +184,7 @@ def _refuse_misplaced(module: GANModule, style: Any, weights: Any, hints: Any) -
     if style is None and module.needs_style:
         raise ValueError(f"{name} colours in the style of a picture; say which with style=PICTURE (--style PICTURE)")
     if hints is not None and not module.takes_hints:
-        remedy = "; train it with colour_hints=True" if hasattr(module, "takes_hints") and module.takes_style else ""
+        remedy = "; train it with colour_hints=True" if "colour_hints" in module.hparams else ""
         raise ValueError(f"{name} as trained takes no colour hints, but hints={str(hints)!r} was given{remedy}")
 
 

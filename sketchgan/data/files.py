@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -94,6 +94,8 @@ class PictureFiles(TranslationData):
         self.classes = tuple(classes)
         self.sketch = None if sketch is None else SketchInput(**sketch)
         self.samples = samples
+        if hints is not None and not Path(hints).exists():
+            raise FileNotFoundError(f"no file or folder of hints {hints}")
         if hints is not None and sketch is not None:
             raise ValueError("hints follow a picture that is resized, but here drawings become distance fields")
         self.style_hint = style_hint
@@ -102,6 +104,8 @@ class PictureFiles(TranslationData):
         self.read: Callable[[Path], Picture] = functools.partial(
             read_picture, value_range=value_range, alpha=channels == 4, max_pixels=max_pixels
         )
+        if clean_lines not in (None, *get_args(CleanLines)):
+            raise ValueError(f"clean_lines must be one of {', '.join(get_args(CleanLines))}, got {clean_lines!r}")
         if clean_lines is not None:
             self.read = functools.partial(_read_clean, read=self.read, how=clean_lines)
         self.skipped: list[str] = []
