@@ -50,6 +50,9 @@ def _translate(args: list[str]) -> None:
     )
     parser.add_argument("--style_weights", nargs="+", type=float, metavar="SHARE", help="of these pictures")
     parser.add_argument(
+        "--encoder_weights", metavar="FILE", help="of what encodes styles, if not as in training"
+    )
+    parser.add_argument(
         "--hints",
         metavar="FILE_OR_FOLDER",
         help="colours for single places, if the network takes them: a transparent picture or .json file, or a folder "

@@ -40,6 +40,7 @@ def translate(
     coloured_lines: bool = False,
     style: str | Path | Sequence[str | Path] | None = None,
     style_weights: Sequence[float] | None = None,
+    encoder_weights: str | Path | None = None,
     hints: str | Path | None = None,
     hint_saturation: float = 1.0,
     clean_lines: CleanLines | None = None,
@@ -83,6 +84,7 @@ def translate(
         style: for modules that take one, the picture whose style is wanted; of several, the mean of their vectors,
             which are computed once, for all inputs.
         style_weights: shares of these pictures in the mean, in any unit; by default equal.
+        encoder_weights: of the network that makes vectors of styles, a local file; by default where training had it.
         hints: for modules that take them, colours for single places of the inputs, see `read_hints`: a file for all of
             them, or a folder with a file for each, under the input's name. They are resized as the inputs are.
         hint_saturation: factor of these colours' saturation.
@@ -108,7 +110,8 @@ def translate(
         raise ValueError(f'preprocess must be "native" or "official", got {preprocess!r}')
     if short_side is not None and (preprocess == "official" or load_size is not None):
         raise ValueError("short_side is for preprocess='native'; with 'official' the size is the data's, or load_size")
-    module = load(checkpoint, **({} if inference_norm is None else {"inference_norm": inference_norm}))
+    chosen = {"inference_norm": inference_norm, "style_weights": encoder_weights and str(encoder_weights)}
+    module = load(checkpoint, **{name: value for name, value in chosen.items() if value is not None})
     way = direction or module.directions[0]
     if way not in module.directions:
         raise ValueError(f"{type(module).__name__} translates {' and '.join(module.directions)}, not {way}")

@@ -49,5 +49,5 @@ def clean_picture(picture: Picture, how: CleanLines) -> Picture:
     if isinstance(grey, Tensor):
         return clean_lines(grey, how == "denoise")
     levels = torch.frombuffer(bytearray(grey.tobytes()), dtype=torch.uint8).view(1, grey.height, grey.width)
-    cleaned = (clean_lines(levels / 255, how == "denoise") * 255).to(torch.uint8)
+    cleaned = (clean_lines(levels / 255, how == "denoise") * 255 + 1e-3).to(torch.uint8)  # paper is 255, not 254.9999
     return Image.fromarray(cleaned[0].numpy())
