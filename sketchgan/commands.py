@@ -43,6 +43,34 @@ def _translate(args: list[str]) -> None:
     parser.add_argument("--clahe", type=float, help="clip limit of an equalisation of contrast, for dark pictures")
     parser.add_argument("--coloured_lines", action="store_true", help="draw lines in the picture's colours")
     parser.add_argument(
+        "--style",
+        nargs="+",
+        metavar="PICTURE",
+        help="colour in the style of this picture, or a mixture of several, if the network takes one",
+    )
+    parser.add_argument("--style_weights", nargs="+", type=float, metavar="SHARE", help="of these pictures")
+    parser.add_argument(
+        "--encoder_weights", metavar="FILE", help="of what encodes styles, if not as in training"
+    )
+    parser.add_argument(
+        "--hints",
+        metavar="FILE_OR_FOLDER",
+        help="colours for single places, if the network takes them: a transparent picture or .json file, or a folder "
+        "with one for each input under its name",
+    )
+    parser.add_argument("--hint_saturation", type=float, default=1.0, metavar="FACTOR", help="of these colours")
+    parser.add_argument(
+        "--clean_lines",
+        nargs="?",
+        const="plain",
+        choices=("plain", "denoise"),
+        help="stretch scans and pencil drawings to black on white before the network",
+    )
+    parser.add_argument(
+        "--short_side", type=int, metavar="PIXELS", help="resize inputs to this before the network, and results back"
+    )
+    parser.add_argument("--keep_lines", action="store_true", help="multiply the result by the drawing")
+    parser.add_argument(
         "--batch_size", type=int, help="pictures at a time, which must have one size (default: 1; of drawings 16)"
     )
     parser.add_argument("--num_workers", type=int, default=0)

@@ -1,6 +1,7 @@
 """Data sets as Lightning data modules, all with one batch contract (see `TranslationData`)."""
 
 from sketchgan.data.base import TranslationData
+from sketchgan.data.colour_hints import draw_hints, read_hints
 from sketchgan.data.curriculum import SketchCurriculum
 from sketchgan.data.edge_map_folders import EdgeMapFolders
 from sketchgan.data.edge_maps import EdgeReport, make_edge_maps
@@ -11,6 +12,7 @@ from sketchgan.data.faces import align_face, portrait_input, portrait_output
 from sketchgan.data.files import PictureFiles
 from sketchgan.data.folders import PairedFolders, UnpairedFolders
 from sketchgan.data.hint_cache import HintCache, Paintings, cache_hints
+from sketchgan.data.line_art import clean_lines
 from sketchgan.data.loader import KeyedSampler, MixtureSampler, ResumableLoader, ShareSampler
 from sketchgan.data.mixture import Mixture
 from sketchgan.data.open_domain import SCRIBBLE_CLASSES, SKETCHYCOCO_CLASSES, OpenDomainFolders
@@ -54,7 +56,9 @@ __all__ = [
     "UnpairedFolders",
     "align_face",
     "cache_hints",
+    "clean_lines",
     "combine_pairs",
+    "draw_hints",
     "face_landmarks",
     "make_edge_maps",
     "person_masks",
@@ -62,6 +66,7 @@ __all__ = [
     "portrait_output",
     "prepare_faces",
     "read_edge_manifests",
+    "read_hints",
     "read_landmarks",
     "read_picture",
 ]
