@@ -10,11 +10,21 @@ from sketchgan.data.face_networks import face_landmarks, person_masks
 from sketchgan.data.faces import align_face, portrait_input, portrait_output
 from sketchgan.data.files import PictureFiles
 from sketchgan.data.folders import PairedFolders, UnpairedFolders
+from sketchgan.data.line_extraction import (
+    NetworkLines,
+    SketchKeras,
+    XDoG,
+    dilation_lines,
+    high_pass_lines,
+    line_extractor,
+)
+from sketchgan.data.line_files import LineReport, draw_lines
 from sketchgan.data.loader import KeyedSampler, MixtureSampler, ResumableLoader, ShareSampler
 from sketchgan.data.mixture import Mixture
 from sketchgan.data.open_domain import SCRIBBLE_CLASSES, SKETCHYCOCO_CLASSES, OpenDomainFolders
 from sketchgan.data.openmoji import OpenMoji
 from sketchgan.data.openmoji_sketches import OpenMojiEdges, OpenMojiSketches
+from sketchgan.data.paintings import PaintingFolders
 from sketchgan.data.pairs import combine_pairs
 from sketchgan.data.pictures import PictureError, read_picture
 from sketchgan.data.sketch_input import PhotoInput, SketchInput
@@ -30,12 +40,15 @@ __all__ = [
     "EdgeMapFolders",
     "EdgeReport",
     "KeyedSampler",
+    "LineReport",
     "Mixture",
     "MixtureSampler",
+    "NetworkLines",
     "OpenDomainFolders",
     "OpenMoji",
     "OpenMojiEdges",
     "OpenMojiSketches",
+    "PaintingFolders",
     "PairedFolders",
     "PhotoInput",
     "PictureError",
@@ -45,13 +58,19 @@ __all__ = [
     "ShareSampler",
     "SketchCurriculum",
     "SketchInput",
+    "SketchKeras",
     "SketchSource",
     "SketchyDatabase",
     "TranslationData",
     "UnpairedFolders",
+    "XDoG",
     "align_face",
     "combine_pairs",
+    "dilation_lines",
+    "draw_lines",
     "face_landmarks",
+    "high_pass_lines",
+    "line_extractor",
     "make_edge_maps",
     "person_masks",
     "portrait_input",

@@ -9,6 +9,7 @@ from sketchgan.networks.openmoji_classifier import OpenMojiClassifier, openmoji_
 from sketchgan.networks.patch import PatchDiscriminator, PixelDiscriminator
 from sketchgan.networks.photo2cartoon import Photo2CartoonGenerator
 from sketchgan.networks.resnet import ResnetGenerator
+from sketchgan.networks.sketchkeras import SketchKerasUNet, pretrained_sketchkeras
 from sketchgan.networks.sketchygan import (
     ClassJudged,
     SketchyGANDiscriminator,
@@ -33,6 +34,7 @@ __all__ = [
     "Photo2CartoonGenerator",
     "PixelDiscriminator",
     "ResnetGenerator",
+    "SketchKerasUNet",
     "SketchyGANDiscriminator",
     "SketchyGANGenerator",
     "UGATITDiscriminator",
@@ -43,4 +45,5 @@ __all__ = [
     "inception_v4_stem",
     "openmoji_classifier",
     "pretrained_hed",
+    "pretrained_sketchkeras",
 ]
