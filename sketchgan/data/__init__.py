@@ -13,11 +13,21 @@ from sketchgan.data.files import PictureFiles
 from sketchgan.data.folders import PairedFolders, UnpairedFolders
 from sketchgan.data.hint_cache import HintCache, Paintings, cache_hints
 from sketchgan.data.line_art import clean_lines
+from sketchgan.data.line_extraction import (
+    NetworkLines,
+    SketchKeras,
+    XDoG,
+    dilation_lines,
+    high_pass_lines,
+    line_extractor,
+)
+from sketchgan.data.line_files import LineReport, draw_lines
 from sketchgan.data.loader import KeyedSampler, MixtureSampler, ResumableLoader, ShareSampler
 from sketchgan.data.mixture import Mixture
 from sketchgan.data.open_domain import SCRIBBLE_CLASSES, SKETCHYCOCO_CLASSES, OpenDomainFolders
 from sketchgan.data.openmoji import OpenMoji
 from sketchgan.data.openmoji_sketches import OpenMojiEdges, OpenMojiSketches
+from sketchgan.data.paintings import PaintingFolders
 from sketchgan.data.pairs import combine_pairs
 from sketchgan.data.pictures import PictureError, read_picture
 from sketchgan.data.sketch_input import PhotoInput, SketchInput
@@ -34,13 +44,16 @@ __all__ = [
     "EdgeReport",
     "HintCache",
     "KeyedSampler",
+    "LineReport",
     "Mixture",
     "MixtureSampler",
+    "NetworkLines",
     "OpenDomainFolders",
     "OpenMoji",
     "OpenMojiEdges",
     "OpenMojiSketches",
     "Paintings",
+    "PaintingFolders",
     "PairedFolders",
     "PhotoInput",
     "PictureError",
@@ -50,16 +63,22 @@ __all__ = [
     "ShareSampler",
     "SketchCurriculum",
     "SketchInput",
+    "SketchKeras",
     "SketchSource",
     "SketchyDatabase",
     "TranslationData",
     "UnpairedFolders",
+    "XDoG",
     "align_face",
     "cache_hints",
     "clean_lines",
     "combine_pairs",
     "draw_hints",
+    "dilation_lines",
+    "draw_lines",
     "face_landmarks",
+    "high_pass_lines",
+    "line_extractor",
     "make_edge_maps",
     "person_masks",
     "portrait_input",

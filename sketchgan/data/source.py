@@ -25,14 +25,14 @@ OnBadImage = Literal["raise", "skip"]
 
 @dataclass(frozen=True)
 class Source:
-    """The picture files of a split: one per entry, or two that belong together, or one that holds two side by side.
+    """The picture files of a split: one per entry, or several that belong together, or one that holds two side by side.
 
     Attributes:
-        folders: where they are; two for pairs in two trees.
+        folders: where they are; two for pairs in two trees, more where A exists several times.
         names: relative to the folders.
         entries: which of the names, int64.
         read: reads a file.
-        channels: of the one or two pictures of an entry.
+        channels: of the pictures of an entry.
         preprocess: what will be done with them; here only asked whether they are large enough.
         classes: sub-folders that are labels, if they are.
         doubled: names without suffix that several files have; see ``written``.
@@ -83,9 +83,10 @@ class Source:
         except ValueError as error:
             raise PictureError(f"{paths[0]} {error}") from None
         if len(sizes) > 1:
-            a, b = ("x".join(map(str, size_of(picture))) for picture in pictures)
+            *a, b = ("x".join(map(str, size_of(picture))) for picture in pictures)
             raise PictureError(
-                f"{paths[0]}: A is {a} and B {b} pixels; a pair needs one size unless preprocess='resize_and_crop'"
+                f"{paths[0]}: A is {' or '.join(a)} and B {b} pixels; a pair needs one size unless "
+                "preprocess='resize_and_crop'"
             )
         return pictures
 

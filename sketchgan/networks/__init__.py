@@ -10,6 +10,7 @@ from sketchgan.networks.openmoji_classifier import OpenMojiClassifier, openmoji_
 from sketchgan.networks.patch import PatchDiscriminator, PixelDiscriminator
 from sketchgan.networks.photo2cartoon import Photo2CartoonGenerator
 from sketchgan.networks.resnet import ResnetGenerator
+from sketchgan.networks.sketchkeras import SketchKerasUNet, pretrained_sketchkeras
 from sketchgan.networks.sketchygan import (
     ClassJudged,
     SketchyGANDiscriminator,
@@ -51,6 +52,7 @@ __all__ = [
     "Photo2CartoonGenerator",
     "PixelDiscriminator",
     "ResnetGenerator",
+    "SketchKerasUNet",
     "SketchyGANDiscriminator",
     "SketchyGANGenerator",
     "Style2PaintsDiscriminator",
@@ -67,4 +69,5 @@ __all__ = [
     "palette",
     "pretrained_hed",
     "style_encoder",
+    "pretrained_sketchkeras",
 ]
