@@ -249,12 +249,19 @@ def _from_ours(src: Path, checkpoint: dict[str, Any], dst: Path, epoch: str) -> 
     contents: dict[Path, Any] = {dst: states} if system.joint else {targets[key]: states[key] for key in targets}
     for path, content in contents.items():
         with replacing(path) as unfinished:
-            if system.joint == ".npz":
-                arrays: Any = {k: v.float().numpy() for state in content.values() for k, v in state.items()}
-                np.savez(unfinished, **arrays)
+            if system.archives:
+                _write_arrays(unfinished, content)
+            elif system.joint == ".npz":
+                _write_arrays(unfinished, {name: value for state in content.values() for name, value in state.items()})
             else:
                 torch.save(content, unfinished)
     return [f"  {path}: {system.names[key]}, {len(states[key])} entries" for key, path in targets.items()]
+
+
+def _write_arrays(path: Path, state: Mapping[str, Tensor]) -> None:
+    arrays: Any = {name: (v.float() if v.is_floating_point() else v).numpy() for name, v in state.items()}
+    with path.open("wb") as file:  # to a path NumPy appends .npz
+        np.savez(file, **arrays)
 
 
 def _official_state(network: nn.Module, system: System | None = None) -> OrderedDict[str, Tensor]:
@@ -272,6 +279,8 @@ def _joint_file(system: System, dst: Path) -> Path:
 
 def _files(system: System, present: list[str], dst: Path, epoch: str) -> dict[str, Path]:
     """A file for each network that is there, or for the one that the name of the file says."""
+    if system.archives:
+        return _archives(system, present, dst)
     if dst.suffix in (".pt", ".npz"):
         raise ValueError(
             f"the code of {system.name} keeps every network in a file of its own: write NAME.pth or a folder, not {dst}"
@@ -290,3 +299,21 @@ def _files(system: System, present: list[str], dst: Path, epoch: str) -> dict[st
     if dst.is_file():
         raise FileExistsError(f"{dst} is a file; give a folder")
     return {key: dst / f"{epoch}_net_{key}.pth" for key in present}
+
+
+def _archives(system: System, present: list[str], dst: Path) -> dict[str, Path]:
+    """The same of archives, whose official names have no ending."""
+    if dst.suffix in (".pt", *_LONE):
+        raise ValueError(
+            f"the code of {system.name} keeps every network in an archive of its own: write NAME.npz or a folder, not "
+            f"{dst}"
+        )
+    if dst.suffix != ".npz" and dst.name not in system.names:
+        if dst.is_file():
+            raise FileExistsError(f"{dst} is a file; give a folder, or NAME.npz")
+        return {key: dst / key for key in present}
+    said = (key for key in system.names if re.search(rf"(^|_){key}(_|$)", dst.name.removesuffix(".npz")))
+    wanted = next(said, next(iter(system.names)))
+    if wanted not in present:
+        raise ValueError(f"there is no {system.names[wanted]} to write to {dst}; give a folder for all that there is")
+    return {wanted: dst}

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sketchgan.convert.crc import crc32c, masked
-from sketchgan.networks.chainer_files import read_arrays
+from sketchgan.networks.chainer_files import array_names, read_arrays
 
 Variables = dict[str, np.ndarray]
 
@@ -56,7 +56,7 @@ def read_tensorflow(path: str | Path, wanted: Callable[[str], bool] = lambda nam
         ValueError: if a file is cut off, damaged or of another kind, or a variable has another type.
     """
     path = Path(path)
-    if path.suffix == ".npz":
+    if path.suffix == ".npz" or array_names(path):
         return read_arrays(path, wanted)
     prefix = find_bundle(path)
     if prefix is None:
