@@ -84,7 +84,11 @@ def _unet(state: State) -> dict[str, Any]:
 
 def _discriminator(state: State) -> dict[str, Any]:
     ndf = _size(state, "c1/W", 0)
-    return {"ndf": ndf, "image_size": 16 * max(1, math.isqrt(_size(state, "l8l/W", 1) // (8 * ndf)))}
+    return {
+        "ndf": ndf,
+        "image_size": 16 * max(1, math.isqrt(_size(state, "l8l/W", 1) // (8 * ndf))),
+        "in_channels": _size(state, "c1/W", 1),
+    }
 
 
 def _size(state: State, name: str, axis: int) -> int:

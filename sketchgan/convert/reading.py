@@ -320,7 +320,7 @@ def ends(named: Mapping[str, OfficialWeights]) -> tuple[int, int]:
     forth = named.get("generator", named.get("generator_ab"))
     a, b = forth.channels if forth else named["generator_ba"].channels[::-1]
     for name, one in named.items():
-        if one.channels and one.channels not in _expected(name, a, b):
+        if one.channels not in _expected(name, a, b):
             raise ValueError(
                 f"{one.source} has {' to '.join(map(str, one.channels))} channels, which does not belong to a "
                 f"generator of {a} to {b}"
