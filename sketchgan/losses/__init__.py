@@ -15,6 +15,7 @@ from sketchgan.losses.classification import focal_loss
 from sketchgan.losses.diversity import diversity_loss
 from sketchgan.losses.face_identity import FaceIdentityLoss, face_crop
 from sketchgan.losses.perceptual import PerceptualLoss
+from sketchgan.losses.style import StyleAdversarialLoss, StyleMode, standardised
 
 __all__ = [
     "AdversarialLoss",
@@ -25,10 +26,13 @@ __all__ = [
     "LeastSquaresLoss",
     "NonSaturatingLoss",
     "PerceptualLoss",
+    "StyleAdversarialLoss",
+    "StyleMode",
     "VanillaLoss",
     "WassersteinGPLoss",
     "adversarial_loss",
     "diversity_loss",
     "face_crop",
     "focal_loss",
+    "standardised",
 ]

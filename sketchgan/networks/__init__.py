@@ -17,8 +17,10 @@ from sketchgan.networks.sketchygan import (
     SketchyGANGenerator,
     decay_groups,
 )
+from sketchgan.networks.style2paints import Painted, Style2PaintsDiscriminator, Style2PaintsGenerator
 from sketchgan.networks.ugatit import Attended, Judged, UGATITDiscriminator, UGATITGenerator
 from sketchgan.networks.unet import EncoderDecoderGenerator, UNetGenerator
+from sketchgan.networks.vgg import FrozenVGG
 
 __all__ = [
     "HED",
@@ -27,11 +29,13 @@ __all__ = [
     "ClassJudged",
     "EncoderDecoderGenerator",
     "FrozenNetwork",
+    "FrozenVGG",
     "HRNetClassifier",
     "InceptionV4Stem",
     "Judged",
     "MobileFaceNet",
     "OpenMojiClassifier",
+    "Painted",
     "PaintsChainerDiscriminator",
     "PaintsChainerUNet",
     "PatchDiscriminator",
@@ -40,6 +44,8 @@ __all__ = [
     "ResnetGenerator",
     "SketchyGANDiscriminator",
     "SketchyGANGenerator",
+    "Style2PaintsDiscriminator",
+    "Style2PaintsGenerator",
     "UGATITDiscriminator",
     "UGATITGenerator",
     "UNetGenerator",
