@@ -7,6 +7,7 @@ from sketchgan.networks.hrnet import HRNetClassifier
 from sketchgan.networks.inception_v4 import InceptionV4Stem, inception_v4_from_tf, inception_v4_stem
 from sketchgan.networks.mobilefacenet import MobileFaceNet
 from sketchgan.networks.openmoji_classifier import OpenMojiClassifier, openmoji_classifier
+from sketchgan.networks.paintschainer import PaintsChainerDiscriminator, PaintsChainerUNet
 from sketchgan.networks.patch import PatchDiscriminator, PixelDiscriminator
 from sketchgan.networks.photo2cartoon import Photo2CartoonGenerator
 from sketchgan.networks.resnet import ResnetGenerator
@@ -35,6 +36,8 @@ __all__ = [
     "MobileFaceNet",
     "OpenMojiClassifier",
     "Painted",
+    "PaintsChainerDiscriminator",
+    "PaintsChainerUNet",
     "PatchDiscriminator",
     "Photo2CartoonGenerator",
     "PixelDiscriminator",
