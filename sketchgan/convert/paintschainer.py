@@ -54,7 +54,7 @@ def name_of(kind: type[nn.Module], settings: Mapping[str, Any], file: str) -> st
     if is_line_network(settings):
         raise ValueError(
             f"{file} is the line network, which is not converted: PaintsChainer's training takes the file as it is, as "
-            "line_weights; as a network, sketchgan.convert.from_official gives it"
+            "line_weights"
         )
     return "unet_512_standard" if _OF_THE_REFINER.search(file) else "unet_128_standard"
 

@@ -96,7 +96,7 @@ def letters_of(path: Path) -> str:
 
 
 def is_tensorflow(src: Path) -> bool:
-    """Whether a path is of a checkpoint of TensorFlow, which is often given without its files' endings, or of arrays."""
+    """Whether a path is of a TensorFlow checkpoint, which is often given without its files' endings, or of arrays."""
     if src.is_dir():
         return any(src.glob("*.index")) and not any(src.glob("*.pt*"))
     if _TENSORFLOW.fullmatch(src.name) or array_names(src):

@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sketchgan.networks.pretrained import load_weights
-
 _MOST_UNPACKED = 200  # times the size of an archive: weights do not shrink to less
 
 _NORM = {
@@ -75,14 +73,16 @@ def chainer_names(network: nn.Module) -> dict[str, str]:
     return names
 
 
-def load_chainer(network: nn.Module, path: str | Path) -> None:
-    """Fill a network from a file that ``chainer.serializers.save_npz`` wrote.
+def read_chainer(path: str | Path) -> dict[str, Tensor]:
+    """What ``chainer.serializers.save_npz`` wrote of a network, under the names of PyTorch.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is damaged, or of another network.
+        ValueError: if it is cut off, damaged, or holds objects.
     """
-    names = chainer_names(network)
-    arrays = read_arrays(Path(path))
-    state: dict[str, Tensor] = {names.get(name, name): torch.as_tensor(value) for name, value in arrays.items()}
-    load_weights(network, state, path)
+    ours = {theirs: entry for entries in (_NORM, _OTHERS) for entry, theirs in entries.items()}
+    state = {}
+    for name, array in read_arrays(Path(path)).items():
+        layer, _, entry = name.rpartition("/")
+        state[f"{layer.replace('/', '.')}.{ours[entry]}" if entry in ours else name] = torch.as_tensor(array)
+    return state

@@ -17,7 +17,8 @@ from sketchgan.convert.official import compare
 from sketchgan.convert.systems import official_network
 from sketchgan.modules import PaintsChainer, PaintsChainerRefiner
 from sketchgan.networks import PaintsChainerDiscriminator, PaintsChainerUNet
-from sketchgan.networks.chainer_files import array_names, load_chainer, read_arrays
+from sketchgan.networks.chainer_files import array_names, read_arrays
+from sketchgan.networks.pretrained import load_weights, read_weights
 
 FULL_SIZE = {
     "unet": (PaintsChainerUNet, {}),
@@ -184,7 +185,7 @@ def test_a_folder_becomes_a_checkpoint_to_train_on():
 
 def test_steps_of_a_folder_are_told_apart():
     training_run(1, 2)
-    with pytest.raises(ValueError, match="result holds two of the same kind, cnn_128_dis_iter_1 and cnn_128_dis_iter_2"):
+    with pytest.raises(ValueError, match="two of the same kind, cnn_128_dis_iter_1 and cnn_128_dis_iter_2; say which"):
         convert("result", "ours.safetensors")
     convert("result", "ours.safetensors", epoch="2")
     convert("ours.safetensors", "back")
@@ -207,7 +208,7 @@ def test_what_ours_counts_is_written_as_chainer_counts():
 def test_the_line_network_is_read_as_it_is(file):
     save(file, arrays("lnet"))
     network = PaintsChainerUNet(3, 1, 2)
-    load_chainer(network, file)
+    load_weights(network, read_weights(file), file)
     for read in (network, from_official(slashed(GOLDEN.under("state.lnet")))):
         with torch.no_grad():
             lines = read.eval()((GOLDEN.tensors["in.t"] - 128) / 128)
@@ -220,7 +221,7 @@ def test_the_line_network_is_read_as_it_is(file):
     ("change", "message"),
     [
         (lambda v: v.pop("bnd3/avg_var"), r"liner holds no weights of PaintsChainerUNet \(missing: bnd3.running_var\)"),
-        (lambda v: v.update({"c9/W": v["c0/W"]}), r"liner holds no weights of PaintsChainerUNet \(unknown: c9/W\)"),
+        (lambda v: v.update({"c9/W": v["c0/W"]}), r"liner holds no weights of PaintsChainerUNet \(unknown: c9.weight\)"),
         (lambda v: v.update({"c8/W": v["c8/W"][:, :3]}), r"liner holds no .* \(of another shape: c8.weight\)"),
         (lambda v: v.update({"c0/b": np.asarray(None)}), "liner is damaged, or holds more than arrays of numbers"),
     ],
@@ -230,7 +231,7 @@ def test_a_line_network_that_does_not_fit(change, message):
     change(content)
     save("liner", content)
     with pytest.raises(ValueError, match=message):
-        load_chainer(PaintsChainerUNet(3, 1, 2), "liner")
+        load_weights(PaintsChainerUNet(3, 1, 2), read_weights("liner"), "liner")
 
 
 # What is refused
@@ -266,8 +267,8 @@ def test_cut_off_files_say_so(file, share):
     Path(file).write_bytes(buffer.getvalue()[: int(share * len(buffer.getvalue()))])
     with pytest.raises(ValueError, match=rf"{file} is (empty|cut off)"):
         convert(file, "x.safetensors")
-    with pytest.raises(ValueError, match=f"{file} is cut off"):
-        load_chainer(PaintsChainerUNet(ngf=2), file)
+    with pytest.raises(ValueError, match=f"{file} (is cut off|cannot be loaded safely as weights)"):
+        read_weights(file)
 
 
 def test_damaged_values_say_so():
