@@ -7,6 +7,7 @@ from sketchgan.networks.hrnet import HRNetClassifier
 from sketchgan.networks.inception_v4 import InceptionV4Stem, inception_v4_from_tf, inception_v4_stem
 from sketchgan.networks.mobilefacenet import MobileFaceNet
 from sketchgan.networks.openmoji_classifier import OpenMojiClassifier, openmoji_classifier
+from sketchgan.networks.paintschainer import PaintsChainerDiscriminator, PaintsChainerUNet
 from sketchgan.networks.patch import PatchDiscriminator, PixelDiscriminator
 from sketchgan.networks.photo2cartoon import Photo2CartoonGenerator
 from sketchgan.networks.resnet import ResnetGenerator
@@ -47,6 +48,8 @@ __all__ = [
     "OpenMojiClassifier",
     "OpenMojiStyle",
     "Painted",
+    "PaintsChainerDiscriminator",
+    "PaintsChainerUNet",
     "PaletteStyle",
     "PatchDiscriminator",
     "Photo2CartoonGenerator",
@@ -68,6 +71,6 @@ __all__ = [
     "openmoji_classifier",
     "palette",
     "pretrained_hed",
-    "style_encoder",
     "pretrained_sketchkeras",
+    "style_encoder",
 ]
