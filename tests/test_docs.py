@@ -22,7 +22,7 @@ from PIL import Image
 
 import sketchgan
 import sketchgan.cli
-from sketchgan import AODA, UGATIT, Anime2Sketch, CycleGAN, Photo2Cartoon, Pix2Pix, SketchyGAN
+from sketchgan import AODA, UGATIT, Anime2Sketch, CycleGAN, Photo2Cartoon, Pix2Pix, SketchyGAN, Style2Paints
 from sketchgan.convert import to_official
 from sketchgan.data import OpenMoji, PairedFolders
 from sketchgan.losses import PerceptualLoss
@@ -35,9 +35,13 @@ from sketchgan.networks import (
     ResnetGenerator,
     SketchyGANDiscriminator,
     SketchyGANGenerator,
+    Style2PaintsDiscriminator,
+    Style2PaintsGenerator,
+    StyleEncoder,
     UGATITDiscriminator,
     UGATITGenerator,
     UNetGenerator,
+    style_encoder,
 )
 from sketchgan.recipes import describe, recipes
 
@@ -51,6 +55,7 @@ PAPERS = {
     "docs/papers/photo2cartoon.md": Photo2Cartoon,
     "docs/papers/pix2pix.md": Pix2Pix,
     "docs/papers/sketchygan.md": SketchyGAN,
+    "docs/papers/style2paints.md": Style2Paints,
     "docs/papers/ugatit.md": UGATIT,
 }
 PACKAGES = [
@@ -66,7 +71,7 @@ PACKAGES = [
     ".networks",
     ".ops",
 ]
-BESIDE = ("convert", "edges", "faces", "pairs", "recipes", "translate")  # no part of the LightningCLI
+BESIDE = ("convert", "edges", "faces", "pairs", "recipes", "sketches", "translate")  # no part of the LightningCLI
 OTHER_PROGRAMS = {".", "pip", "pytest", "python", "tensorboard"}
 
 
@@ -140,6 +145,18 @@ def small_perceptual() -> PerceptualLoss:
     return PerceptualLoss("openmoji")  # the default is downloaded
 
 
+def small_colourist(*args: Any, **kwargs: Any) -> Style2PaintsGenerator:
+    return Style2PaintsGenerator(*args, **(kwargs | {"ngf": 2, "mid": 8}))
+
+
+def small_judge_of_styles(**kwargs: Any) -> Style2PaintsDiscriminator:
+    return Style2PaintsDiscriminator(**(kwargs | {"ndf": 2, "pool": 1}))
+
+
+def small_style_encoder(which: Any, weights: Any) -> StyleEncoder:
+    return style_encoder("openmoji") if which == "vgg19" else style_encoder(which, weights)  # the default is downloaded
+
+
 class QuickTrainer(Trainer):
     """A page's Trainer, for a batch on the CPU."""
 
@@ -176,6 +193,9 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("sketchgan.modules.anime2sketch.UNetGenerator", small_unet)
     patch.setattr("sketchgan.modules.anime2sketch.ResnetGenerator", small_resnet)
     patch.setattr("sketchgan.modules.anime2sketch.PatchDiscriminator", small_judge)
+    patch.setattr("sketchgan.modules.style2paints.Style2PaintsGenerator", small_colourist)
+    patch.setattr("sketchgan.modules.style2paints.Style2PaintsDiscriminator", small_judge_of_styles)
+    patch.setattr("sketchgan.modules.style2paints.style_encoder", small_style_encoder)
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +216,10 @@ def files(tmp_path_factory) -> Path:
             drawing.paste(0, (10, 8 * i + 8, 50, 8 * i + 9))
             drawing.save(folder / "flickr-edges/edges" / name / f"{i}.png")
             Image.effect_noise((64, 64), 50).convert("RGB").save(folder / "flickr-edges/photos" / name / f"{i}.jpg")
+    for split, count in (("train", 4), ("val", 2)):
+        (folder / "paintings" / split / "paint").mkdir(parents=True)
+        for i in range(count):
+            Image.effect_noise((300, 280), 50).convert("RGB").save(folder / f"paintings/{split}/paint/{i}.png")
     (folder / "portraits").mkdir()
     Image.new("RGBA", (300, 300), (200, 150, 120, 128)).save(folder / "portraits/anna.png")
     torch.save(MobileFaceNet().state_dict(), folder / "model_mobilefacenet.pth")
@@ -399,7 +423,7 @@ def owner(name: str) -> Any:
     return next(getattr(place, name) for place in places if hasattr(place, name))
 
 
-FLAGS = [(page, row) for page in PAPERS for row in rows(page, "setting")]
+FLAGS = [(page, row) for page in PAPERS for first in ("setting", "the paper leaves open") for row in rows(page, first)]
 
 
 @pytest.mark.parametrize(("page", "row"), FLAGS, ids=lambda value: value[0] if isinstance(value, list) else value)
