@@ -81,7 +81,9 @@ def _convert(args: list[str]) -> None:
     )
     parser.add_argument("--module", choices=tuple(SYSTEMS), help="whose the weights are, if not as guessed")
     parser.add_argument(
-        "--epoch", default="latest", help="which files of a folder (default: latest), or which step of SketchyGAN's or PaintsChainer's"
+        "--epoch",
+        default="latest",
+        help="which files of a folder (default: latest), or which step of SketchyGAN's or PaintsChainer's",
     )
     parser.add_argument(
         "--image_size",
