@@ -1,4 +1,4 @@
-"""The commands beside training: translate, convert, pairs, faces, edges, recipes."""
+"""The commands beside training: translate, convert, pairs, faces, edges, sketches, recipes."""
 
 import argparse
 import sys
@@ -8,9 +8,11 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from sketchgan.convert import convert
 from sketchgan.convert.systems import SYSTEMS
-from sketchgan.data import combine_pairs, make_edge_maps, prepare_faces
+from sketchgan.data import NetworkLines, combine_pairs, draw_lines, make_edge_maps, prepare_faces
+from sketchgan.data.line_extraction import NAMES
 from sketchgan.edges import EdgePipeline
 from sketchgan.inference import translate
+from sketchgan.modules import load
 from sketchgan.modules.quiet import quiet_lightning
 from sketchgan.recipes import describe, recipes
 
@@ -42,6 +44,32 @@ def _translate(args: list[str]) -> None:
     parser.add_argument("--load_size", type=int, help="with official: side to resize pictures to (default: the data's)")
     parser.add_argument("--clahe", type=float, help="clip limit of an equalisation of contrast, for dark pictures")
     parser.add_argument("--coloured_lines", action="store_true", help="draw lines in the picture's colours")
+    parser.add_argument(
+        "--style",
+        nargs="+",
+        metavar="PICTURE",
+        help="colour in the style of this picture, or a mixture of several, if the network takes one",
+    )
+    parser.add_argument("--style_weights", nargs="+", type=float, metavar="SHARE", help="of these pictures")
+    parser.add_argument("--encoder_weights", metavar="FILE", help="of what encodes styles, if not as in training")
+    parser.add_argument(
+        "--hints",
+        metavar="FILE_OR_FOLDER",
+        help="colours for single places, if the network takes them: a transparent picture or .json file, or a folder "
+        "with one for each input under its name",
+    )
+    parser.add_argument("--hint_saturation", type=float, default=1.0, metavar="FACTOR", help="of these colours")
+    parser.add_argument(
+        "--clean_lines",
+        nargs="?",
+        const="plain",
+        choices=("plain", "denoise"),
+        help="stretch scans and pencil drawings to black on white before the network",
+    )
+    parser.add_argument(
+        "--short_side", type=int, metavar="PIXELS", help="resize inputs to this before the network, and results back"
+    )
+    parser.add_argument("--keep_lines", action="store_true", help="multiply the result by the drawing")
     parser.add_argument(
         "--batch_size", type=int, help="pictures at a time, which must have one size (default: 1; of drawings 16)"
     )
@@ -188,6 +216,37 @@ def _edges(args: list[str]) -> None:
         sys.exit("\n".join([f"{len(report.unreadable)} pictures were left out:", *report.unreadable[:20], *more]))
 
 
+def _sketches(args: list[str]) -> None:
+    """``sketchgan sketches IN... OUT``."""
+    parser = argparse.ArgumentParser("sketchgan sketches", description="Turn paintings into line art of their names.")
+    parser.add_argument("inputs", nargs="+", metavar="IN", help="picture files, and folders that are searched")
+    parser.add_argument("out", metavar="OUT", help="folder to write to, under the inputs' own names")
+    parser.add_argument(
+        "--extractor",
+        default="xdog",
+        metavar="NAME",
+        help=f"{', '.join(NAMES)}, or anime2sketch for a network of ours that draws (default: xdog)",
+    )
+    parser.add_argument("--weights", help="of sketchkeras its file of weights, of anime2sketch our checkpoint")
+    parser.add_argument("--overwrite", action="store_true", help="draw again what is in OUT already")
+    parser.add_argument("--device", default="auto", help="of the networks")
+    options = vars(parser.parse_args(args))
+    if options["extractor"] == "anime2sketch":
+        weights = options.pop("weights")
+        if weights is None:
+            sys.exit(
+                "sketchgan sketches: anime2sketch needs --weights, a checkpoint that sketchgan fit or convert wrote"
+            )
+        module = load(weights)
+        if "BtoA" not in module.directions:
+            sys.exit(f"sketchgan sketches: {weights} holds no network from pictures (B) to drawings (A)")
+        options["extractor"] = NetworkLines(getattr(module, module.generators["BtoA"]))
+    report = draw_lines(**options, progress=sys.stderr.isatty())
+    print(f"{report.drawn} drawings made, {report.kept} were there; they are in {options['out']}")
+    if report.problems:
+        sys.exit("\n".join([f"{len(report.problems)} pictures were left out:", *report.problems]))
+
+
 def _recipes(args: list[str]) -> None:
     """``sketchgan recipes``."""
     for name, path in recipes().items():
@@ -201,5 +260,6 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "pairs": _pairs,
     "faces": _faces,
     "edges": _edges,
+    "sketches": _sketches,
 }
 """By name; each takes the arguments that follow its name."""
