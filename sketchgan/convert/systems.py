@@ -6,9 +6,20 @@ from typing import Any, Literal
 
 from torch import nn
 
-from sketchgan.convert import aoda, pix2pix_cyclegan, sketchygan, ugatit
+from sketchgan.convert import aoda, paintschainer, pix2pix_cyclegan, sketchygan, ugatit
 from sketchgan.convert.official import OfficialNetwork
-from sketchgan.modules import AODA, UGATIT, Anime2Sketch, CycleGAN, GANModule, Photo2Cartoon, Pix2Pix, SketchyGAN
+from sketchgan.modules import (
+    AODA,
+    UGATIT,
+    Anime2Sketch,
+    CycleGAN,
+    GANModule,
+    PaintsChainer,
+    PaintsChainerRefiner,
+    Photo2Cartoon,
+    Pix2Pix,
+    SketchyGAN,
+)
 from sketchgan.networks import UNetGenerator
 
 Settings = Mapping[str, Mapping[str, Any]]
@@ -33,6 +44,7 @@ class System:
         alone: which network a file with a single one holds whose name does not say; by class, else the first.
         assumed: settings of networks that weights do not show, where this code differs from that of pix2pix.
         data_parallel: networks whose official files have the prefix ``module.``, and are loaded with it.
+        archives: each network has an archive of arrays (Chainer's), under its official name without an ending.
     """
 
     module: type[GANModule]
@@ -47,6 +59,7 @@ class System:
     alone: Mapping[type[nn.Module], str] = field(default_factory=dict)
     assumed: Mapping[str, Any] = field(default_factory=dict)
     data_parallel: tuple[str, ...] = ()
+    archives: bool = False
 
     @property
     def name(self) -> str:
@@ -84,10 +97,29 @@ _TABLE = [  # a module stands below the one that it derives from
         assumed={"dropout": 0.0},
         arguments=lambda settings: {"improved": settings["generator_ba"].get("upsample") == "smooth"},
     ),
+    System(
+        PaintsChainer,
+        paintschainer.PAINTSCHAINER,
+        paintschainer.NETWORKS,
+        archives=True,
+        side=128,
+        alone=paintschainer.ALONE,
+        arguments=paintschainer.module_arguments,
+        data=paintschainer.data_settings,
+    ),
+    System(
+        PaintsChainerRefiner,
+        paintschainer.REFINER,
+        paintschainer.NETWORKS[:1],
+        archives=True,
+        side=512,
+        arguments=paintschainer.module_arguments,
+        data=paintschainer.data_settings,
+    ),
 ]
 
 SYSTEMS = {system.name: system for system in _TABLE}
-NETWORKS = [*pix2pix_cyclegan.NETWORKS, *ugatit.NETWORKS, *sketchygan.NETWORKS, *aoda.OWN]
+NETWORKS = [*pix2pix_cyclegan.NETWORKS, *ugatit.NETWORKS, *sketchygan.NETWORKS, *aoda.OWN, *paintschainer.NETWORKS]
 
 
 def system_of(module: GANModule) -> System | None:

@@ -1,6 +1,7 @@
 """The networks of Style2Paints v1 (Zhang, Ji, Lin and Liu, ACPR 2017, arXiv 1706.03319, figures 2 and 3)."""
 
 from collections import OrderedDict
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import torch
@@ -216,7 +217,7 @@ class Style2PaintsDiscriminator(nn.Module):
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(in_channels, ndf, kernel_size=4, stride=2, padding=1)]
         widths = [ndf, 2 * ndf, 4 * ndf, 8 * ndf, 8 * ndf]
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [
                 nn.LeakyReLU(0.2, inplace=True),
                 nn.Conv2d(before, after, kernel_size=4, stride=2, padding=1, bias=False),
