@@ -80,9 +80,7 @@ def weights_of(path: str | Path | None, url: str) -> Any:
     )
 
 
-def load_weights(
-    network: nn.Module, state: Any, path: str | Path, remedy: str = "", assign: bool = False
-) -> None:
+def load_weights(network: nn.Module, state: Any, path: str | Path, remedy: str = "", assign: bool = False) -> None:
     """Load a state dict strictly; only the batch counters of batch norm may be missing.
 
     Args:
