@@ -1,6 +1,7 @@
 """Data sets as Lightning data modules, all with one batch contract (see `TranslationData`)."""
 
 from sketchgan.data.base import TranslationData
+from sketchgan.data.colour_hints import draw_hints, read_hints
 from sketchgan.data.curriculum import SketchCurriculum
 from sketchgan.data.edge_map_folders import EdgeMapFolders
 from sketchgan.data.edge_maps import EdgeReport, make_edge_maps
@@ -10,6 +11,8 @@ from sketchgan.data.face_networks import face_landmarks, person_masks
 from sketchgan.data.faces import align_face, portrait_input, portrait_output
 from sketchgan.data.files import PictureFiles
 from sketchgan.data.folders import PairedFolders, UnpairedFolders
+from sketchgan.data.hint_cache import HintCache, Paintings, cache_hints
+from sketchgan.data.line_art import clean_lines
 from sketchgan.data.line_extraction import (
     NetworkLines,
     SketchKeras,
@@ -39,6 +42,7 @@ __all__ = [
     "Augmentation",
     "EdgeMapFolders",
     "EdgeReport",
+    "HintCache",
     "KeyedSampler",
     "LineReport",
     "Mixture",
@@ -49,6 +53,7 @@ __all__ = [
     "OpenMojiEdges",
     "OpenMojiSketches",
     "PaintingFolders",
+    "Paintings",
     "PairedFolders",
     "PhotoInput",
     "PictureError",
@@ -65,8 +70,11 @@ __all__ = [
     "UnpairedFolders",
     "XDoG",
     "align_face",
+    "cache_hints",
+    "clean_lines",
     "combine_pairs",
     "dilation_lines",
+    "draw_hints",
     "draw_lines",
     "face_landmarks",
     "high_pass_lines",
@@ -77,6 +85,7 @@ __all__ = [
     "portrait_output",
     "prepare_faces",
     "read_edge_manifests",
+    "read_hints",
     "read_landmarks",
     "read_picture",
 ]

@@ -1,6 +1,7 @@
 """Sketches and pictures by people, embedded in the package: OpenMoji and Noto Emoji."""
 
 import functools
+import hashlib
 import io
 import json
 import random
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from sketchgan.data.base import Split, TranslationData
+from sketchgan.data.hint_cache import Paintings
 from sketchgan.data.recolouring import RecolourMode, draw_palette, draw_turn, exchanged, turned
-from sketchgan.data.transforms import Augmentation, Preprocess
+from sketchgan.data.transforms import Augmentation, Preprocess, to_tensor
 
 GROUPS = (
     "animals-nature",
@@ -170,6 +173,24 @@ class OpenMoji(TranslationData):
                 f"open_domain withholds the line art of all groups ({', '.join(self.groups)}); leave one of them out"
             )
         return tuple(group for group in GROUPS if group in groups)
+
+    def paintings(self) -> Paintings:
+        entries, pictures = read_archive(self.archive)
+        codes = [entry["code"] for entry in entries if entry["split"] == "train" and entry["group"] in self.groups]
+        number = 0 if self.direction == "BtoA" else 1 if self.paired else 2
+
+        def read(index: int) -> Tensor:
+            triptych = Image.open(io.BytesIO(pictures[codes[index]])).convert("RGB")
+            return to_tensor(panel(triptych, number))
+
+        return Paintings(
+            len(codes),
+            lambda index: f"{codes[index]}.png",
+            lambda index: hashlib.sha256(pictures[codes[index]]).hexdigest(),
+            read,
+            f"{Path(self.archive or 'openmoji').name}, {('line art', 'colour', 'Noto')[number]}",
+            None if self.archive is None else Path(self.archive).parent,
+        )
 
     def dataset(self, split: Split) -> Dataset:
         entries, pictures = read_archive(self.archive)

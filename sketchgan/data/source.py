@@ -14,10 +14,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as F
 
+from sketchgan.data.hint_cache import Paintings
 from sketchgan.data.index import NameIndex, stem_of
 from sketchgan.data.pictures import PictureError, with_channels
 from sketchgan.data.sketch_input import SketchInput
-from sketchgan.data.transforms import Picture, Preprocess, size_of
+from sketchgan.data.transforms import Picture, Preprocess, size_of, to_tensor
 
 OnBadImage = Literal["raise", "skip"]
 
@@ -88,6 +89,34 @@ class Source:
                 "preprocess='resize_and_crop'"
             )
         return pictures
+
+    def paintings(self, side: int, root: Path, settings: str = "") -> Paintings:
+        """The pictures of one side, for their style.
+
+        Args:
+            side: which of the one or two pictures of an entry.
+            root: folder of the data.
+            settings: of the reading, if pictures depend on any.
+        """
+        folder = self.folders[side % len(self.folders)]
+        half = side if len(self.folders) < len(self.channels) else ""  # side by side in a file
+
+        def stamp(index: int) -> str:
+            status = os.stat(folder / self.name(index, side))
+            return f"{status.st_size} {status.st_mtime_ns} {half} {self.channels[side]} {settings}"
+
+        def read(index: int) -> Tensor:
+            if len(self.folders) == 1:
+                return to_tensor(with_channels(self.pictures(index)[side], 3))
+            path = folder / self.name(index, side)
+            picture = self.read(path)  # without its partner
+            try:
+                return to_tensor(with_channels(with_channels(picture, self.channels[side]), 3))
+            except PictureError as error:
+                raise PictureError(f"{path} {error}") from None
+
+        scope = os.path.relpath(folder, root)
+        return Paintings(len(self), lambda index: self.name(index, side), stamp, read, scope, root)
 
     def only(self, entries: Iterable[int]) -> "Source":
         """Some of the entries."""

@@ -223,12 +223,12 @@ def test_the_command_line_takes_extractors_by_name_and_by_class(tmp_path):
     tree(tmp_path, lines=())
     parser = ArgumentParser()
     parser.add_subclass_arguments(TranslationData, "data")
-    for extractor in ("xdog", {"class_path": "sketchgan.data.XDoG", "init_args": {"sigma": 0.7}}):
+    own = {"class_path": "sketchgan.data.XDoG", "init_args": {"sigma": 0.7}}
+    for extractor, made in (("xdog", XDoG()), (own, XDoG(sigma=0.7)), ("sketchgan.data.high_pass_lines", high_pass_lines)):
         config = {"class_path": "sketchgan.data.PaintingFolders"}
         config["init_args"] = {"root": str(tmp_path), "extractor": extractor}
         parsed = parser.parse_string(yaml.safe_dump({"data": config}))
-        data = parser.instantiate_classes(parsed).data
-        assert data.extractor == (XDoG(sigma=0.7) if isinstance(extractor, dict) else XDoG())
+        assert parser.instantiate_classes(parsed).data.extractor == made
 
 
 def test_levels_are_read_as_in_any_folder(tmp_path):
