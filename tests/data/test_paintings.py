@@ -224,7 +224,11 @@ def test_the_command_line_takes_extractors_by_name_and_by_class(tmp_path):
     parser = ArgumentParser()
     parser.add_subclass_arguments(TranslationData, "data")
     own = {"class_path": "sketchgan.data.XDoG", "init_args": {"sigma": 0.7}}
-    for extractor, made in (("xdog", XDoG()), (own, XDoG(sigma=0.7)), ("sketchgan.data.high_pass_lines", high_pass_lines)):
+    for extractor, made in (
+        ("xdog", XDoG()),
+        (own, XDoG(sigma=0.7)),
+        ("sketchgan.data.high_pass_lines", high_pass_lines),
+    ):
         config = {"class_path": "sketchgan.data.PaintingFolders"}
         config["init_args"] = {"root": str(tmp_path), "extractor": extractor}
         parsed = parser.parse_string(yaml.safe_dump({"data": config}))
