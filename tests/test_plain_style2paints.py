@@ -1,0 +1,121 @@
+"""The plain Style2Paints of the benchmarks against the reference of its definition."""
+
+import pytest
+import torch
+from benchmarks.plain_style2paints import (
+    VGG19,
+    Discriminator,
+    Generator,
+    adversary,
+    grey,
+    iteration,
+    standardised,
+    style2paints,
+)
+from golden_cases import assert_close, golden, golden_json
+
+
+def assert_near(ours, theirs, rtol, what):
+    """Up to ``rtol`` of the largest value."""
+    assert_close(ours, theirs, rtol * theirs.abs().max().item(), what)
+
+
+@pytest.mark.parametrize("skip", ["figure", "level"])
+def test_generator(skip):
+    reference = golden(f"style2paints_ref_forward_{skip}")
+    case, given = reference.case, reference.under("in")
+    network = Generator(case["w"], case["hint_dim"], case["mid"], case["skip"])
+    network.load_state_dict(reference.under("state.G"))
+    assert_near(standardised(network.hint(given["hint"])), reference.tensors["out.hint_added"], 2e-6, "hint")
+    network.eval()
+    sketch, hint = given["sketch"], given["hint"]
+    change = (network(sketch, hint)[0] - network(sketch, hint.flip(0))[0]).abs().max()
+    assert_near(change, reference.tensors["out.hint_changes_final"], 2e-6, "each other's hints")
+    for mode, atol in (("eval", 1e-6), ("train", 1e-5)):
+        network.train(mode == "train")
+        made = network(sketch, hint)
+        expected = reference.under(f"out.{mode}")
+        for name, picture in zip(("final", "guide1", "guide2"), made, strict=True):
+            assert_close(picture, expected[name], atol, f"{mode} {name}")
+    for key, value in reference.under("after_trainfwd.G").items():
+        assert_near(network.get_buffer(key), value, 1e-5, key)
+
+
+@pytest.mark.parametrize("name", ["style", "dcgan"])
+def test_three_steps(name):
+    reference = golden(f"style2paints_ref_train_{name}")
+    case = reference.case
+    nets = style2paints(
+        case["w"], case["ndf"], case["hint_dim"], case["mid"], 1 if name == "dcgan" else case["hint_dim"], case["pool"]
+    )
+    nets.load_state_dict(reference.under("state"))
+    nets.double()
+    first = {key: value.double() for key, value in reference.under("in.step1").items()}
+    assert_near(nets["D"].eval()(first["paint"]), reference.tensors["out.D_eval_paint1"], 1e-6, "D before training")
+    nets.train()
+    assert_close(grey(first["paint"]), reference.tensors["out.grey_step1"], 1e-6, "grey")
+    assert_close(standardised(first["hint"]), reference.tensors["out.vhat_step1"], 1e-6, "style")
+
+    mode = "regression" if case["mode"] == "style" else "dcgan"
+    adam = {"lr": case["adam"]["lr"], "betas": tuple(case["adam"]["betas"])}
+    step = iteration(nets, mode, case["lam"], case["alpha"], case["beta"], **adam)
+    for k in (1, 2, 3):
+        given = reference.under(f"in.step{k}")
+        losses = step(*(given[key].double() for key in ("sketch", "paint", "hint")))
+        expected = reference.under(f"loss.step{k}")
+        assert expected.keys() == losses.keys()
+        for key, value in expected.items():
+            assert_near(losses[key], value, 3e-6, f"step {k} {key}")
+    ours, after = nets.state_dict(), reference.under("after")
+    assert after.keys() == ours.keys()
+    for key, value in after.items():
+        assert_close(ours[key], value, 2e-6, key)
+
+
+def test_published_shapes():
+    published = golden_json("style2paints_keys")
+    with torch.device("meta"):
+        nets = {"G_figure": Generator(), "G_level": Generator(skip="level")}
+        nets |= {"D_style": Discriminator(), "D_dcgan": Discriminator(1)}
+        vgg = VGG19()
+    parameters = {name: sum(p.numel() for p in net.parameters()) for name, net in nets.items()}
+    assert parameters == {"G_figure": 47_881_383, "G_level": 48_720_007, "D_style": 40_511_296, "D_dcgan": 6_960_961}
+    assert sum(p.numel() for p in vgg.parameters()) == 122_788_928
+    for name, net in nets.items():
+        assert {key: list(value.shape) for key, value in net.state_dict().items()} == published[name]
+
+
+def test_distance_after_a_sigmoid():
+    """As the page gives it, on numbers by hand; 20 in place of -20 is a distance of 1, of which the logarithm is cut."""
+    output, style = torch.tensor([[0.0, 2.0]]), torch.tensor([[2.0, -1.0]])
+    s0, s2, s1 = 0.5, 0.8807970779778824, 0.2689414213699951
+    wanted = -(torch.tensor([1 - (s2 - s0), 1 - (s2 - s1)]).log()).mean()
+    assert_close(adversary("log_abs", output, style), wanted, 1e-6)
+    assert_close(adversary("log_abs", output, None), -(torch.tensor([1 - s0, 1 - s2]).log()).mean(), 1e-6)
+    worst = adversary("log_abs", torch.tensor([[40.0]]).double(), torch.tensor([[-40.0]]).double())
+    assert_close(worst, torch.tensor(16.11809565).double(), 1e-4)
+
+
+def test_style_vectors_are_those_of_the_paintings():
+    """VGG runs in every step, on the paintings, and does not learn."""
+    torch.manual_seed(0)
+    nets = style2paints(1, 2, hint_dim=24, mid=48, outputs=24)
+    step, seen = iteration(nets), []
+
+    class Fixed(torch.nn.Module):
+        def forward(self, paintings):
+            assert not torch.is_grad_enabled()
+            seen.append(paintings)
+            return torch.arange(24.0).expand(2, -1)
+
+    nets["VGG"] = Fixed()
+    sketch, paint = torch.rand(2, 1, 64, 64), torch.rand(2, 3, 64, 64)
+    start = {key: value.clone() for key, value in nets.state_dict().items()}
+    by_vgg = step(sketch, paint)
+    assert len(seen) == 1
+    assert seen[0] is paint
+    nets.load_state_dict(start)
+    given = iteration(nets)(sketch, paint, torch.arange(24.0).expand(2, -1))
+    assert by_vgg.keys() == given.keys()
+    for key, value in by_vgg.items():
+        assert_close(given[key], value, 0, key)
