@@ -86,7 +86,7 @@ def test_published_shapes():
 
 
 def test_distance_after_a_sigmoid():
-    """As the page gives it, on numbers by hand; 20 in place of -20 is a distance of 1, of which the logarithm is cut."""
+    """On numbers by hand; the opposite of what is wanted is a distance of 1, whose logarithm is cut."""
     output, style = torch.tensor([[0.0, 2.0]]), torch.tensor([[2.0, -1.0]])
     s0, s2, s1 = 0.5, 0.8807970779778824, 0.2689414213699951
     wanted = -(torch.tensor([1 - (s2 - s0), 1 - (s2 - s1)]).log()).mean()
