@@ -1,10 +1,11 @@
 """The choice of normalisation in the pix2pix and CycleGAN networks (arXiv 1611.07004, 1703.10593)."""
 
+import math
 from typing import Literal
 
 from torch import nn
 
-Norm = Literal["batch", "instance", "affine_instance", "none"]
+Norm = Literal["batch", "instance", "affine_instance", "group", "none"]
 
 
 def norm_layer(norm: Norm, channels: int) -> nn.Module:
@@ -12,10 +13,11 @@ def norm_layer(norm: Norm, channels: int) -> nn.Module:
 
     As in the official code, batch norm is affine with running statistics, instance norm is neither, and "none" keeps
     its place as an identity. A convolution before it has a bias only for "instance" (where it is inert).
-    "affine_instance" is that of U-GAT-IT's TensorFlow code.
+    "affine_instance" is that of U-GAT-IT's TensorFlow code; "group" (arXiv 1803.08494) has 32 groups, or as many as
+    divide both 32 and the channels.
 
     Args:
-        norm: "batch", "instance", "affine_instance" or "none".
+        norm: "batch", "instance", "affine_instance", "group" or "none".
         channels: C of the input ``(N, C, H, W)``.
 
     Raises:
@@ -31,6 +33,8 @@ def norm_layer(norm: Norm, channels: int) -> nn.Module:
         return nn.InstanceNorm2d(channels)
     if norm == "affine_instance":
         return nn.InstanceNorm2d(channels, affine=True)
+    if norm == "group":
+        return nn.GroupNorm(math.gcd(32, channels), channels)
     if norm == "none":
         return nn.Identity()
-    raise ValueError(f'norm must be "batch", "instance", "affine_instance" or "none", got {norm!r}')
+    raise ValueError(f'norm must be "batch", "instance", "affine_instance", "group" or "none", got {norm!r}')

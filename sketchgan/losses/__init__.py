@@ -14,23 +14,25 @@ from sketchgan.losses.adversarial import (
 from sketchgan.losses.classification import focal_loss
 from sketchgan.losses.diversity import diversity_loss
 from sketchgan.losses.face_identity import FaceIdentityLoss, face_crop
-from sketchgan.losses.frozen_network import FrozenNetworkLoss
 from sketchgan.losses.perceptual import PerceptualLoss
+from sketchgan.losses.style import StyleAdversarialLoss, StyleMode, standardised
 
 __all__ = [
     "AdversarialLoss",
     "AdversarialMode",
     "DRAGANLoss",
     "FaceIdentityLoss",
-    "FrozenNetworkLoss",
     "HingeLoss",
     "LeastSquaresLoss",
     "NonSaturatingLoss",
     "PerceptualLoss",
+    "StyleAdversarialLoss",
+    "StyleMode",
     "VanillaLoss",
     "WassersteinGPLoss",
     "adversarial_loss",
     "diversity_loss",
     "face_crop",
     "focal_loss",
+    "standardised",
 ]

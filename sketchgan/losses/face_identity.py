@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sketchgan.losses.frozen_network import FrozenNetworkLoss
+from sketchgan.networks.frozen_network import FrozenNetwork
 from sketchgan.networks.mobilefacenet import MobileFaceNet
 from sketchgan.networks.pretrained import load_weights, read_weights
 
@@ -38,7 +38,7 @@ def face_crop(images: Tensor) -> Tensor:
     return F.interpolate(box, (MobileFaceNet.side, MobileFaceNet.side), mode="bilinear", align_corners=True)
 
 
-class FaceIdentityLoss(FrozenNetworkLoss):
+class FaceIdentityLoss(FrozenNetwork):
     """One minus the cosine between the features of two portraits' faces, averaged over the samples.
 
     The network stays frozen, in evaluation mode and in float32 (float64 for pictures in float64), also under autocast.

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from sketchgan.losses.frozen_network import FrozenNetworkLoss
+from sketchgan.networks.frozen_network import FrozenNetwork
 from sketchgan.networks.inception_v4 import inception_v4_stem
 from sketchgan.networks.openmoji_classifier import openmoji_classifier
 from sketchgan.networks.pretrained import load_weights, read_weights
@@ -16,7 +16,7 @@ from sketchgan.ops import resize_legacy
 _OPENMOJI_LAYERS = ("2", "5", "8")  # at 1/2, 1/4 and 1/8 of the size, as those of Inception-V4
 
 
-class PerceptualLoss(FrozenNetworkLoss):
+class PerceptualLoss(FrozenNetwork):
     """Mean absolute difference of two pictures' feature maps, summed over layers.
 
     The network stays frozen, in evaluation mode and in float32 (float64 for pictures in float64), also under autocast.

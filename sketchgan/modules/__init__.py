@@ -8,6 +8,18 @@ from sketchgan.modules.loading import load
 from sketchgan.modules.photo2cartoon import Photo2Cartoon
 from sketchgan.modules.pix2pix import Pix2Pix
 from sketchgan.modules.sketchygan import SketchyGAN
+from sketchgan.modules.style2paints import Style2Paints
 from sketchgan.modules.ugatit import UGATIT
 
-__all__ = ["AODA", "UGATIT", "Anime2Sketch", "CycleGAN", "GANModule", "Photo2Cartoon", "Pix2Pix", "SketchyGAN", "load"]
+__all__ = [
+    "AODA",
+    "UGATIT",
+    "Anime2Sketch",
+    "CycleGAN",
+    "GANModule",
+    "Photo2Cartoon",
+    "Pix2Pix",
+    "SketchyGAN",
+    "Style2Paints",
+    "load",
+]

@@ -38,9 +38,9 @@ from sketchgan.ops import average_batch_norm, get_rng_state, pad_to_multiple, se
 Batch = Mapping[str, Any]
 """``"A"`` and ``"B"``: images ``(N, C, H, W)`` in [-1, 1]; optional ``"A_label"``, ``"B_label"``, ``"A_path"``, …
 
-What colours a sketch: ``"style"``, pictures ``(N, 3, h, w)`` in [-1, 1] whose style is wanted, or ``"style_hint"``, their
-vectors ``(N, D)``, which win; ``"hints"``, colours for single pixels of A, ``(N, 4, H, W)``: RGB in [-1, 1], which
-counts where the fourth channel is above 0.
+What colours a sketch: ``"style"``, pictures ``(N, 3, h, w)`` in [-1, 1] whose style is wanted, or ``"style_hint"``,
+their vectors ``(N, D)``, which win; ``"hints"``, colours for single pixels of A, ``(N, 4, H, W)``: RGB in [-1, 1],
+which counts where the fourth channel is above 0.
 """
 
 

@@ -9,7 +9,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from torch import nn
 
-from sketchgan.losses import AdversarialLoss, FrozenNetworkLoss
+from sketchgan.losses import AdversarialLoss
+from sketchgan.networks import FrozenNetwork
 
 _LIBRARIES = (
     "sketchgan", "torch", "torchvision", "torchmetrics", "torch_fidelity", "lightning", "lightning_fabric",
@@ -60,7 +61,7 @@ def find_part(recipe: Mapping[str, Any]) -> type[Any]:
     """
     if recipe.keys() - {"class_path", "init_args"} or not isinstance(recipe.get("init_args", {}), Mapping):
         raise ValueError(f"the recipe of {recipe['class_path']} has to it more than a class and arguments by name")
-    cls = find_class(recipe["class_path"], nn.Module, AdversarialLoss, FrozenNetworkLoss)
+    cls = find_class(recipe["class_path"], nn.Module, AdversarialLoss, FrozenNetwork)
     package = cls.__module__.partition(".")[0]
     ours = ("sketchgan.networks", "sketchgan.blocks", "sketchgan.losses", "torch.nn.modules")
     if package in _LIBRARIES and not cls.__module__.startswith(ours):

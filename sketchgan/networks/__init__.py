@@ -1,6 +1,7 @@
 """Whole networks: generators and discriminators, plain ``nn.Module``s for any training loop."""
 
 from sketchgan.networks.aoda import AODAGenerator
+from sketchgan.networks.frozen_network import FrozenNetwork
 from sketchgan.networks.hed import HED, pretrained_hed
 from sketchgan.networks.hrnet import HRNetClassifier
 from sketchgan.networks.inception_v4 import InceptionV4Stem, inception_v4_from_tf, inception_v4_stem
@@ -15,8 +16,10 @@ from sketchgan.networks.sketchygan import (
     SketchyGANGenerator,
     decay_groups,
 )
+from sketchgan.networks.style2paints import Painted, Style2PaintsDiscriminator, Style2PaintsGenerator
 from sketchgan.networks.ugatit import Attended, Judged, UGATITDiscriminator, UGATITGenerator
 from sketchgan.networks.unet import EncoderDecoderGenerator, UNetGenerator
+from sketchgan.networks.vgg import FrozenVGG
 
 __all__ = [
     "HED",
@@ -24,17 +27,22 @@ __all__ = [
     "Attended",
     "ClassJudged",
     "EncoderDecoderGenerator",
+    "FrozenNetwork",
+    "FrozenVGG",
     "HRNetClassifier",
     "InceptionV4Stem",
     "Judged",
     "MobileFaceNet",
     "OpenMojiClassifier",
+    "Painted",
     "PatchDiscriminator",
     "Photo2CartoonGenerator",
     "PixelDiscriminator",
     "ResnetGenerator",
     "SketchyGANDiscriminator",
     "SketchyGANGenerator",
+    "Style2PaintsDiscriminator",
+    "Style2PaintsGenerator",
     "UGATITDiscriminator",
     "UGATITGenerator",
     "UNetGenerator",

@@ -80,7 +80,9 @@ def weights_of(path: str | Path | None, url: str) -> Any:
     )
 
 
-def load_weights(network: nn.Module, state: Any, path: str | Path, remedy: str = "") -> None:
+def load_weights(
+    network: nn.Module, state: Any, path: str | Path, remedy: str = "", assign: bool = False
+) -> None:
     """Load a state dict strictly; only the batch counters of batch norm may be missing.
 
     Args:
@@ -88,6 +90,7 @@ def load_weights(network: nn.Module, state: Any, path: str | Path, remedy: str =
         state: what `read_weights` returned.
         path: of the file, to name it.
         remedy: what to do if it is the wrong one.
+        assign: take the tensors themselves, for a network that has no memory yet.
 
     Raises:
         ValueError: if it is no state dict of that network.
@@ -105,7 +108,7 @@ def load_weights(network: nn.Module, state: Any, path: str | Path, remedy: str =
     if any(wrong.values()):
         some = "; ".join(f"{what}: {_some(keys)}" for what, keys in wrong.items() if keys)
         raise ValueError(f"{path} holds no weights of {type(network).__name__} ({some}){remedy}")
-    network.load_state_dict({**expected, **state})
+    network.load_state_dict({**expected, **state}, assign=assign)
 
 
 def _shape(value: object) -> torch.Size | None:

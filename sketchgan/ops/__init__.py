@@ -2,6 +2,8 @@
 
 from sketchgan.ops.adam import TensorFlowAdam
 from sketchgan.ops.clamp import clamp_parameters
+from sketchgan.ops.colour import grey, rgb_to_yuv, yuv_to_rgb
+from sketchgan.ops.colour_hints import hint_channels, simulate_hints
 from sketchgan.ops.distributed import average_batch_norm
 from sketchgan.ops.freeze import frozen
 from sketchgan.ops.gradient_penalty import dragan_penalty, gradient_penalty, input_gradients
@@ -42,8 +44,10 @@ __all__ = [
     "frozen",
     "get_rng_state",
     "gradient_penalty",
+    "grey",
     "halving",
     "heatmap_picture",
+    "hint_channels",
     "inference_policy",
     "init_weights",
     "input_gradients",
@@ -53,9 +57,12 @@ __all__ = [
     "pad_to_multiple",
     "resize_area",
     "resize_legacy",
+    "rgb_to_yuv",
     "seeds_of",
     "set_rng_state",
+    "simulate_hints",
     "step_decay",
     "together",
     "use_statistics",
+    "yuv_to_rgb",
 ]

@@ -6,7 +6,17 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from sketchgan import AODA, UGATIT, Anime2Sketch, CycleGAN, GANModule, Photo2Cartoon, Pix2Pix, SketchyGAN
+from sketchgan import (
+    AODA,
+    UGATIT,
+    Anime2Sketch,
+    CycleGAN,
+    GANModule,
+    Photo2Cartoon,
+    Pix2Pix,
+    SketchyGAN,
+    Style2Paints,
+)
 from sketchgan.data import Mixture, OpenMoji, OpenMojiEdges, OpenMojiSketches, SketchCurriculum, TranslationData
 from sketchgan.networks import (
     AODAGenerator,
@@ -16,6 +26,8 @@ from sketchgan.networks import (
     ResnetGenerator,
     SketchyGANDiscriminator,
     SketchyGANGenerator,
+    Style2PaintsDiscriminator,
+    Style2PaintsGenerator,
     UGATITDiscriminator,
     UGATITGenerator,
     UNetGenerator,
@@ -154,6 +166,20 @@ def anime2sketch_networks() -> dict[str, nn.Module]:
     }
 
 
+def style2paints_networks() -> dict[str, nn.Module]:
+    return {
+        "generator": Style2PaintsGenerator(hint_dim=64, in_channels=4, ngf=2, mid=8),
+        "discriminator": Style2PaintsDiscriminator(outputs=64, ndf=2, pool=1),
+    }
+
+
+def style2paints_per_sample() -> dict[str, nn.Module]:
+    return {
+        "generator": Style2PaintsGenerator(hint_dim=64, ngf=2, mid=8, norm="group"),
+        "discriminator": PatchDiscriminator(3, ndf=2, n_layers=2, norm="instance"),
+    }
+
+
 def mixture(**kwargs: Any) -> TranslationData:
     """Drawings and edge maps, whose proportion changes with every batch."""
     sources = OpenMojiSketches(groups=["activities"]), OpenMojiEdges(groups=["activities"])
@@ -248,5 +274,21 @@ ZOO = {
         data={"paired": False},
         way="BtoA",
         rates=(1, 1, 1, 1),
+    ),
+    "style2paints": Entry(
+        Style2Paints,
+        style2paints_networks,
+        forwards={"generator": 1, "discriminator": 3},
+        calls={"generator": 1, "discriminator": 3},
+        per_sample=style2paints_per_sample,
+        per_sample_settings={"adv_schedule": "dcgan", "hint_dropout": 0.0, "colour_hints": False},
+        settings={
+            "style": "openmoji",
+            "adv_schedule": "style",
+            "hint_dropout": 0.25,
+            "colour_hints": True,
+            "n_epochs": 1,
+            "n_epochs_decay": 2,
+        },
     ),
 }

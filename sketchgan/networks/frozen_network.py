@@ -1,4 +1,4 @@
-"""What losses share that look through a network which is never trained."""
+"""What those share that look through a network which is never trained: losses, encoders of styles."""
 
 import itertools
 from abc import ABC, abstractmethod
@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 
 
-class FrozenNetworkLoss(ABC):
-    """A loss that looks through a network: frozen, in evaluation mode, and in float32 also under autocast.
+class FrozenNetwork(ABC):
+    """Holder of a network that never trains: frozen, in evaluation mode, and in float32 also under autocast.
 
-    It is no ``nn.Module``, so the network is no part of a module that holds the loss: not of its checkpoints, its
-    optimizers, or what processes exchange. The network follows the device and, from float32 on, the precision of the
-    pictures.
+    It is no ``nn.Module``, so the network is no part of a module that holds it: not of its checkpoints, its optimizers,
+    or what processes exchange. The network follows the device and, from float32 on, the precision of the pictures.
 
     Attributes:
         network: what it looks through, once `prepare` has run.
@@ -27,7 +26,7 @@ class FrozenNetworkLoss(ABC):
         """The network with its weights."""
 
     def prepare(self) -> None:
-        """Load the weights, once; the first call of the loss would do it, but errors should come before training.
+        """Load the weights, once; the first pictures would do it, but errors should come before training.
 
         Raises:
             FileNotFoundError: if there are no weights.
