@@ -1,4 +1,4 @@
-"""The plain Style2Paints of the benchmarks against the reference of its definition."""
+"""The plain Style2Paints of the benchmarks against the reference of its definition, and our module against it."""
 
 import pytest
 import torch
@@ -6,13 +6,20 @@ from benchmarks.plain_style2paints import (
     VGG19,
     Discriminator,
     Generator,
-    adversary,
     grey,
     iteration,
+    judged,
     standardised,
     style2paints,
 )
+from benchmarks.steps import networks_of
+from benchmarks.workloads import PAPERS, Job, official_style2paints, official_style2paints_step, vgg_widths
 from golden_cases import assert_close, golden, golden_json
+from training import quiet_trainer
+
+from sketchgan import Style2Paints
+from sketchgan.networks import Style2PaintsDiscriminator, Style2PaintsGenerator
+from sketchgan.networks.style_encoders import VGGStyle
 
 
 def assert_near(ours, theirs, rtol, what):
@@ -90,10 +97,10 @@ def test_distance_after_a_sigmoid():
     output, style = torch.tensor([[0.0, 2.0]]), torch.tensor([[2.0, -1.0]])
     s0, s2, s1 = 0.5, 0.8807970779778824, 0.2689414213699951
     wanted = -(torch.tensor([1 - (s2 - s0), 1 - (s2 - s1)]).log()).mean()
-    assert_close(adversary("log_abs", output, style), wanted, 1e-6)
-    assert_close(adversary("log_abs", output, None), -(torch.tensor([1 - s0, 1 - s2]).log()).mean(), 1e-6)
-    worst = adversary("log_abs", torch.tensor([[40.0]]).double(), torch.tensor([[-40.0]]).double())
-    assert_close(worst, torch.tensor(16.11809565).double(), 1e-4)
+    assert_close(judged("log_abs", output, style), wanted, 1e-6)
+    assert_close(judged("log_abs", output, None), -(torch.tensor([1 - s0, 1 - s2]).log()).mean(), 1e-6)
+    worst = judged("log_abs", torch.tensor([[40.0]]).double(), torch.tensor([[-40.0]]).double())
+    assert_close(worst, torch.tensor(1e-7).double().log().neg(), 1e-4)
 
 
 def test_style_vectors_are_those_of_the_paintings():
@@ -119,3 +126,88 @@ def test_style_vectors_are_those_of_the_paintings():
     assert by_vgg.keys() == given.keys()
     for key, value in by_vgg.items():
         assert_close(given[key], value, 0, key)
+
+
+def test_vgg(tmp_path):
+    """Its vectors are those of our encoder, with the same weights."""
+    torch.manual_seed(0)
+    widths = vgg_widths(4)
+    vgg = VGG19(widths)
+    torch.save(vgg.state_dict(), tmp_path / "vgg.pt")
+    encode = VGGStyle(tmp_path / "vgg.pt", widths=widths)
+    for height, width in ((512, 320), (224, 224), (96, 130)):
+        pictures = torch.rand(2, 3, height, width) * 2 - 1
+        with torch.no_grad():
+            assert_near(encode(pictures), vgg(pictures), 1e-5, f"{width}x{height}")
+
+
+def assert_same_networks(ours, nets, atol):
+    for name, mine in (("G", ours.generator), ("D", ours.discriminator)):
+        expected = nets[name].state_dict()
+        assert mine.state_dict().keys() == expected.keys()
+        for key, value in mine.state_dict().items():
+            assert_close(value, expected[key], atol, f"{name}.{key}")
+
+
+def double(batch):
+    return {key: value.double() for key, value in batch.items()}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "style_loss"),
+    [("style", "regression"), ("style", "log_abs"), ("dcgan", "regression"), ("alternate", "regression")],
+)
+def test_our_module_trains_alike(schedule, style_loss):
+    torch.manual_seed(0)
+    outputs, logit = 1 if schedule == "dcgan" else 24, schedule == "alternate"
+    nets = style2paints(2, 2, hint_dim=24, mid=48, outputs=outputs, pool=2, logit=logit)
+    ours = Style2Paints(
+        Style2PaintsGenerator(24, ngf=2, mid=48),
+        Style2PaintsDiscriminator(outputs, ndf=2, pool=2, logit=logit),
+        style=torch.nn.Flatten(),  # not asked: the batches bring their vectors
+        adv_schedule=schedule,
+        style_loss=style_loss,
+        lambda_l1=7.0,
+        alpha=0.4,
+        beta=0.8,
+        lr=1e-3,
+        betas=(0.4, 0.99),
+        lr_policy="constant",
+    )
+    nets["G"].load_state_dict(ours.generator.state_dict())
+    nets["D"].load_state_dict(ours.discriminator.state_dict())
+    mode = "dcgan" if schedule == "dcgan" else style_loss
+    step = iteration(nets.double(), mode, 7.0, 0.4, 0.8, 1e-3, (0.4, 0.99))
+    batches = [double(PAPERS["Style2Paints"].batch(2, 64) | {"style_hint": torch.randn(2, 24)}) for _ in range(3)]
+    for k, batch in enumerate(batches):
+        step((1 - batch["A"]) / 2, batch["B"], batch["style_hint"], plain=logit and k % 2 == 0)
+    quiet_trainer(max_epochs=1, precision="64-true").fit(ours, iter(batches))
+    assert_same_networks(ours, nets, 1e-8)
+
+
+def test_the_workload_is_the_same_training():
+    """With vectors that VGG makes in every step."""
+    torch.manual_seed(0)
+    job = Job("Style2Paints", 64, 2, width=4)
+    ours, nets = job.module(), official_style2paints(64, 4)
+    assert list(networks_of(ours)) == ["generator", "discriminator"]
+    nets["G"].load_state_dict(ours.generator.state_dict())
+    nets["D"].load_state_dict(ours.discriminator.state_dict())
+    vgg = nets.pop("VGG")
+
+    class InFloat32(torch.nn.Module):
+        """As ours."""
+
+        def forward(self, paintings):
+            return vgg(paintings.float()).double()
+
+    nets.double()["VGG"] = InFloat32()
+    ours.style.prepare()
+    ours.style.network.load_state_dict(vgg.state_dict())
+    batches = [double(job.batch()) for _ in range(3)]
+    step = official_style2paints_step(nets)
+    for batch in batches:
+        step(batch)
+    quiet_trainer(max_epochs=1, precision="64-true").fit(ours, iter(batches))
+    del nets["VGG"]
+    assert_same_networks(ours, nets, 1e-7)  # ours compares styles in float32

@@ -5,7 +5,7 @@ independent of `sketchgan`: to compare results with, and to measure time and mem
 is ink and 0 on paper, paintings RGB in [-1, 1].
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -91,9 +91,9 @@ def standardised(vectors: Tensor) -> Tensor:
 
 
 class Discriminator(nn.Module):
-    """Painting to style vector, or to one logit."""
+    """Painting to style vector, or to one logit; with ``logit`` to either, by heads of one trunk."""
 
-    def __init__(self, outputs: int = 4096, ndf: int = 64, pool: int = 4) -> None:
+    def __init__(self, outputs: int = 4096, ndf: int = 64, pool: int = 4, logit: bool = False) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(3, ndf, 4, 2, 1), nn.LeakyReLU(0.2)]
         for n, m in ((1, 2), (2, 4), (4, 8), (8, 8)):
@@ -101,25 +101,27 @@ class Discriminator(nn.Module):
         self.trunk = nn.Sequential(*layers)
         self.pool = nn.AdaptiveAvgPool2d(pool)
         self.fc = nn.Linear(8 * ndf * pool**2, outputs)
+        self.fc_logit = nn.Linear(8 * ndf * pool**2, 1) if logit else None
 
-    def forward(self, painting: Tensor) -> Tensor:
-        return self.fc(self.pool(self.trunk(painting)).flatten(1))
+    def forward(self, painting: Tensor, plain: bool = False) -> Tensor:
+        head = self.fc_logit if plain and self.fc_logit else self.fc
+        return head(self.pool(self.trunk(painting)).flatten(1))
 
 
 class VGG19(nn.Module):
     """Paintings to fc1 before its ReLU, with the layers of torchvision up to there; random weights."""
 
-    def __init__(self) -> None:
+    def __init__(self, widths: Sequence[int] = (64, 128, 256, 512, 512, 4096)) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         inputs = 3
-        for outputs, n in ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4)):
+        for outputs, n in zip(widths, (2, 2, 4, 4, 4), strict=False):
             for _ in range(n):
                 layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
                 inputs = outputs
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
-        self.classifier = nn.Sequential(nn.Linear(512 * 7 * 7, 4096))
+        self.classifier = nn.Sequential(nn.Linear(widths[4] * 7 * 7, widths[5]))
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225])[:, None, None], persistent=False)
 
@@ -129,12 +131,19 @@ class VGG19(nn.Module):
 
 
 def style2paints(
-    w: int, ndf: int, hint_dim: int = 4096, mid: int = 2048, outputs: int = 4096, pool: int = 4, vgg: bool = False
+    w: int = 16,
+    ndf: int = 64,
+    hint_dim: int = 4096,
+    mid: int = 2048,
+    outputs: int = 4096,
+    pool: int = 4,
+    logit: bool = False,
+    vgg: Sequence[int] = (),
 ) -> nn.ModuleDict:
-    """G and D, and VGG if asked for."""
-    nets: dict[str, nn.Module] = {"G": Generator(w, hint_dim, mid), "D": Discriminator(outputs, ndf, pool)}
+    """G and D, and VGG of the given widths."""
+    nets: dict[str, nn.Module] = {"G": Generator(w, hint_dim, mid), "D": Discriminator(outputs, ndf, pool, logit)}
     if vgg:
-        nets["VGG"] = VGG19().eval().requires_grad_(False)
+        nets["VGG"] = VGG19(vgg).eval().requires_grad_(False)
     return nn.ModuleDict(nets)
 
 
@@ -143,7 +152,7 @@ def grey(paintings: Tensor) -> Tensor:
     return 0.30 * red + 0.59 * green + 0.11 * blue
 
 
-def adversary(mode: str, output: Tensor, style: Tensor | None) -> Tensor:
+def judged(mode: str, output: Tensor, style: Tensor | None) -> Tensor:
     """Loss of an output that should say ``style``; None stands for a fake.
 
     Modes are "regression" of the style vector, "log_abs", which measures the distance after a sigmoid, and "dcgan",
@@ -153,13 +162,15 @@ def adversary(mode: str, output: Tensor, style: Tensor | None) -> Tensor:
         return F.binary_cross_entropy_with_logits(output, torch.full_like(output, float(style is not None)))
     if mode == "regression":
         return (output if style is None else output - style).square().mean()
-    distance = output.sigmoid() if style is None else (output.sigmoid() - style.sigmoid()).abs()
+    if style is None:
+        return -(1 - output.sigmoid()).log().mean()
+    distance = (output.sigmoid() - style.sigmoid()).abs()
     return -(1 - distance.clamp(max=1 - 1e-7)).log().mean()
 
 
 def iteration(
     nets: Any,
-    mode: str = "regression",
+    adversary: str = "regression",
     lam: float = 100.0,
     alpha: float = 0.3,
     beta: float = 0.9,
@@ -168,12 +179,14 @@ def iteration(
 ) -> Callable[..., dict[str, Tensor]]:
     """A function that trains on sketches and their paintings, and returns the losses.
 
-    Without a third argument the style vectors are what VGG makes of the paintings.
+    Without a third argument the style vectors are what VGG makes of the paintings. ``plain`` is for steps in which the
+    adversary is that of "dcgan" after all.
     """
     G, D = nets["G"], nets["D"]
     adam_g, adam_d = Adam(G.parameters(), lr, betas), Adam(D.parameters(), lr, betas)
 
-    def step(sketch: Tensor, paint: Tensor, hint: Tensor | None = None) -> dict[str, Tensor]:
+    def step(sketch: Tensor, paint: Tensor, hint: Tensor | None = None, plain: bool = False) -> dict[str, Tensor]:
+        mode = "dcgan" if plain else adversary
         if hint is None:
             with torch.no_grad():
                 hint = nets["VGG"](paint)
@@ -182,14 +195,14 @@ def iteration(
         loss: dict[str, Tensor] = {}
 
         adam_d.zero_grad()
-        loss["D_real"] = adversary(mode, D(paint), style)
-        loss["D_fake"] = adversary(mode, D(fake.detach()), None)
+        loss["D_real"] = judged(mode, D(paint, plain), style)
+        loss["D_fake"] = judged(mode, D(fake.detach(), plain), None)
         loss["D"] = loss["D_real"] + loss["D_fake"]
         loss["D"].backward()
         adam_d.step()
 
         adam_g.zero_grad()
-        loss["G_adv"] = adversary(mode, D(fake), style)
+        loss["G_adv"] = judged(mode, D(fake, plain), style)
         loss["G_l1_final"] = F.l1_loss(fake, paint)
         loss["G_l1_guide1"] = F.l1_loss(guide1, grey(paint))
         loss["G_l1_guide2"] = F.l1_loss(guide2, paint)
