@@ -12,7 +12,8 @@ from benchmarks.plain_style2paints import (
     standardised,
     style2paints,
 )
-from benchmarks.steps import networks_of
+from benchmarks.inference import gmac, painters
+from benchmarks.steps import counted, networks_of
 from benchmarks.workloads import PAPERS, Job, official_style2paints, official_style2paints_step, vgg_widths
 from golden_cases import assert_close, golden, golden_json
 from training import quiet_trainer
@@ -211,3 +212,35 @@ def test_the_workload_is_the_same_training():
     quiet_trainer(max_epochs=1, precision="64-true").fit(ours, iter(batches))
     del nets["VGG"]
     assert_same_networks(ours, nets)
+
+
+def test_what_a_step_computes():
+    """Forward, and backward for inputs, which pictures do not need, and for weights; also for those of D in G's step."""
+
+    def forward(network, *sizes):
+        return gmac(lambda: network(*map(torch.empty, sizes)))
+
+    with torch.device("meta"):
+        nets = official_style2paints(256, 64)
+        with counted(dict(nets.items())) as counts:
+            official_style2paints_step(nets)(PAPERS["Style2Paints"].batch(1, 256))
+        g = forward(nets["G"], (1, 1, 256, 256), (1, 4096))
+        guides = [forward(nets["G"].guide1, (1, 256, 16, 16)), forward(nets["G"].guide2, (1, 512, 16, 16))]
+        d = forward(nets["D"], (1, 3, 256, 256))
+        vgg = forward(nets["VGG"], (1, 3, 224, 224))
+    assert [round(n, 1) for n in (g, *guides, d)] == [12.8, 2.5, 2.8, 2.0]  # as published for our definition
+    assert vgg == pytest.approx(19.6, abs=0.1)
+    assert counts["forwards"] == {"VGG": 1, "G": 1, "D": 3}
+    assert counts["flops"] / 2e9 == pytest.approx(vgg + 3 * g + 9 * d, rel=0.01)
+
+
+def test_inference_without_guide_decoders():
+    with torch.inference_mode():
+        (whole, both), (bare, alone), _ = painters("cpu", side=64, width=4).values()
+        assert torch.equal(both().image, alone())
+        assert len(both().guides) == 2
+    guides = [whole.guide1, whole.guide2]
+    saved = [gmac(lambda guide=guide: guide(torch.zeros(1, guide.head.conv.in_channels, 4, 4))) for guide in guides]
+    assert gmac(both) - gmac(alone) == pytest.approx(sum(saved))
+    sizes = [sum(p.numel() for p in network.parameters()) for network in (whole, bare, *guides)]
+    assert sizes[0] - sizes[1] == sum(sizes[2:])
