@@ -38,6 +38,7 @@ _HELP = f"""sketchgan: image-to-image and sketch-to-photo GANs
   sketchgan pairs A B OUT                   combine two trees of pictures side by side
   sketchgan faces IN... OUT                 turn photographs into upright portraits on white
   sketchgan edges IN... OUT                 turn photographs into edge maps and distance fields
+  sketchgan sketches IN... OUT              turn paintings into line art
   sketchgan recipes                         list the packaged recipes
   sketchgan fit --help                      all options
 """

@@ -1,4 +1,4 @@
-"""The commands beside training: translate, convert, pairs, faces, edges, recipes."""
+"""The commands beside training: translate, convert, pairs, faces, edges, sketches, recipes."""
 
 import argparse
 import sys
@@ -8,9 +8,11 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from sketchgan.convert import convert
 from sketchgan.convert.systems import SYSTEMS
-from sketchgan.data import combine_pairs, make_edge_maps, prepare_faces
+from sketchgan.data import NetworkLines, combine_pairs, draw_lines, make_edge_maps, prepare_faces
+from sketchgan.data.line_extraction import NAMES
 from sketchgan.edges import EdgePipeline
 from sketchgan.inference import translate
+from sketchgan.modules import load
 from sketchgan.modules.quiet import quiet_lightning
 from sketchgan.recipes import describe, recipes
 
@@ -43,6 +45,32 @@ def _translate(args: list[str]) -> None:
     parser.add_argument("--clahe", type=float, help="clip limit of an equalisation of contrast, for dark pictures")
     parser.add_argument("--coloured_lines", action="store_true", help="draw lines in the picture's colours")
     parser.add_argument(
+        "--style",
+        nargs="+",
+        metavar="PICTURE",
+        help="colour in the style of this picture, or a mixture of several, if the network takes one",
+    )
+    parser.add_argument("--style_weights", nargs="+", type=float, metavar="SHARE", help="of these pictures")
+    parser.add_argument("--encoder_weights", metavar="FILE", help="of what encodes styles, if not as in training")
+    parser.add_argument(
+        "--hints",
+        metavar="FILE_OR_FOLDER",
+        help="colours for single places, if the network takes them: a transparent picture or .json file, or a folder "
+        "with one for each input under its name",
+    )
+    parser.add_argument("--hint_saturation", type=float, default=1.0, metavar="FACTOR", help="of these colours")
+    parser.add_argument(
+        "--clean_lines",
+        nargs="?",
+        const="plain",
+        choices=("plain", "denoise"),
+        help="stretch scans and pencil drawings to black on white before the network",
+    )
+    parser.add_argument(
+        "--short_side", type=int, metavar="PIXELS", help="resize inputs to this before the network, and results back"
+    )
+    parser.add_argument("--keep_lines", action="store_true", help="multiply the result by the drawing")
+    parser.add_argument(
         "--batch_size", type=int, help="pictures at a time, which must have one size (default: 1; of drawings 16)"
     )
     parser.add_argument("--num_workers", type=int, default=0)
@@ -63,34 +91,43 @@ def _convert(args: list[str]) -> None:
     parser = argparse.ArgumentParser(
         "sketchgan convert",
         description="Convert official weights of pix2pix, CycleGAN, anti-aliased CUT, U-GAT-IT, photo2cartoon, "
-        "SketchyGAN, AODA and Anime2Sketch, or back.",
+        "SketchyGAN, AODA, Anime2Sketch and PaintsChainer, or back.",
     )
     parser.add_argument(
         "src",
         metavar="SRC",
         help="official .pth or .bin file or folder of them, .pt file of several networks, TensorFlow checkpoint of "
-        "SketchyGAN (model.ckpt-300000, or its folder) or .npz of its variables, or file of ours",
+        "SketchyGAN (model.ckpt-300000, or its folder) or .npz of its variables, Chainer file of PaintsChainer "
+        "(unet_128_standard) or folder of them, or file of ours",
     )
     parser.add_argument(
         "dst",
         metavar="DST",
         help="NAME.safetensors for translate and load, NAME.ckpt for fit --ckpt_path (needs all networks), or from a "
         "file of ours NAME.pth or a folder for official code, NAME.pt for that of U-GAT-IT and photo2cartoon, NAME.npz "
-        "for SketchyGAN's variables",
+        "for SketchyGAN's variables and for a network of PaintsChainer",
     )
     parser.add_argument("--module", choices=tuple(SYSTEMS), help="whose the weights are, if not as guessed")
     parser.add_argument(
-        "--epoch", default="latest", help="which files of a folder (default: latest), or which step of SketchyGAN's"
+        "--epoch",
+        default="latest",
+        help="which files of a folder (default: latest), or which step of SketchyGAN's or PaintsChainer's",
     )
     parser.add_argument(
         "--image_size",
         type=int,
-        help="side that the official test script resizes to, if not visible (default: 256, of Anime2Sketch 512)",
+        help="side that the official test script resizes to, if not visible (default: 256, of Anime2Sketch and of "
+        "PaintsChainer's refiner 512, of PaintsChainer 128)",
     )
     parser.add_argument(
         "--dropout", type=float, help="of a U-Net, whose weights do not show it (default: 0.5, of Anime2Sketch 0)"
     )
     parser.add_argument("--padding", choices=("reflect", "replicate"), help="of residual blocks (default: reflect)")
+    parser.add_argument(
+        "--inference",
+        action="store_true",
+        help="of a file of ours, leave out what only training needs: discriminators, classifiers, guide decoders",
+    )
     options = vars(parser.parse_args(args))
     print(*convert(**{name: value for name, value in options.items() if value is not None}), sep="\n")
     print(f"Written: {options['dst']}")
@@ -179,6 +216,37 @@ def _edges(args: list[str]) -> None:
         sys.exit("\n".join([f"{len(report.unreadable)} pictures were left out:", *report.unreadable[:20], *more]))
 
 
+def _sketches(args: list[str]) -> None:
+    """``sketchgan sketches IN... OUT``."""
+    parser = argparse.ArgumentParser("sketchgan sketches", description="Turn paintings into line art of their names.")
+    parser.add_argument("inputs", nargs="+", metavar="IN", help="picture files, and folders that are searched")
+    parser.add_argument("out", metavar="OUT", help="folder to write to, under the inputs' own names")
+    parser.add_argument(
+        "--extractor",
+        default="xdog",
+        metavar="NAME",
+        help=f"{', '.join(NAMES)}, or anime2sketch for a network of ours that draws (default: xdog)",
+    )
+    parser.add_argument("--weights", help="of sketchkeras its file of weights, of anime2sketch our checkpoint")
+    parser.add_argument("--overwrite", action="store_true", help="draw again what is in OUT already")
+    parser.add_argument("--device", default="auto", help="of the networks")
+    options = vars(parser.parse_args(args))
+    if options["extractor"] == "anime2sketch":
+        weights = options.pop("weights")
+        if weights is None:
+            sys.exit(
+                "sketchgan sketches: anime2sketch needs --weights, a checkpoint that sketchgan fit or convert wrote"
+            )
+        module = load(weights)
+        if "BtoA" not in module.directions:
+            sys.exit(f"sketchgan sketches: {weights} holds no network from pictures (B) to drawings (A)")
+        options["extractor"] = NetworkLines(getattr(module, module.generators["BtoA"]))
+    report = draw_lines(**options, progress=sys.stderr.isatty())
+    print(f"{report.drawn} drawings made, {report.kept} were there; they are in {options['out']}")
+    if report.problems:
+        sys.exit("\n".join([f"{len(report.problems)} pictures were left out:", *report.problems]))
+
+
 def _recipes(args: list[str]) -> None:
     """``sketchgan recipes``."""
     for name, path in recipes().items():
@@ -192,5 +260,6 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "pairs": _pairs,
     "faces": _faces,
     "edges": _edges,
+    "sketches": _sketches,
 }
 """By name; each takes the arguments that follow its name."""

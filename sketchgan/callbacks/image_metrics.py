@@ -9,16 +9,39 @@ from typing import Any, Literal, get_args
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
-from torchmetrics import Metric
+from torchmetrics import MeanMetric, Metric
 
 from sketchgan.callbacks.classes import class_names, domains, open_labels, plain, table
 from sketchgan.callbacks.comparisons import DiversityScore, PairScore, comparisons, diversity, metric_of
 from sketchgan.callbacks.score_file import write_down
+from sketchgan.callbacks.style_scores import (
+    StyleScore,
+    is_style_score,
+    recolours,
+    refuse_unstyled,
+    style_protocol,
+    style_scores,
+)
 from sketchgan.data.transforms import to_uint8
 from sketchgan.metrics import ClassAccuracy, DistributionScores, FeatureNet, auxiliary_net, feature_net, lpips
 
-Score = Literal["l1", "psnr", "ssim", "lpips", "fid", "kid", "is", "accuracy", "diversity", "diversity_lpips"]
+Score = Literal[
+    "l1",
+    "psnr",
+    "ssim",
+    "lpips",
+    "fid",
+    "kid",
+    "is",
+    "accuracy",
+    "diversity",
+    "diversity_lpips",
+    "hint_effect",
+    "style_similarity",
+    "palette_distance",
+]
 _OF_SETS = ("fid", "kid", "is")
 
 
@@ -36,6 +59,15 @@ class ImageMetrics(Callback):
     they came from. Where a module draws noise, two translations of the same picture are compared: ``val/diversity``,
     the mean absolute difference in [0, 1], and ``val/diversity_lpips``; 0 means that the noise has no effect.
 
+    Where a module colours every sketch a second time, in the style of another sample or without the colour hints,
+    ``val/hint_effect`` is the mean absolute difference of the two colourings, in the units of [-1, 1]: at most 2, and 0
+    where the hint has no effect. In another style, the second colouring should be like the picture whose style it
+    was to take: ``val/style_similarity`` is the mean cosine of their style vectors, ``val/palette_distance`` the mean
+    distance of their colours (`sketchgan.metrics.palette_distance`), in [0, 1]. ``val/style_similarity_own`` and
+    ``val/palette_distance_own`` say the same of the first colouring and that picture: a module that ignores the style
+    scores the same in both. ``val/fid_other``, ``val/kid_other`` and ``val/is_other`` are of all second colourings.
+    A batch of one sample has no other style.
+
     Where the data module names classes in ``open_domain``, those that training has no sketches of, every score is also
     taken of pictures of the other classes and of these apart: ``val/fid_in``, ``val/fid_open``, ``val/fid_a_open``,
     …. Made pictures count by the class of the picture they came from, real ones by their own. A domain without
@@ -51,7 +83,8 @@ class ImageMetrics(Callback):
 
     Args:
         scores: some of "l1", "psnr", "ssim", "lpips", "fid", "kid", "is", "accuracy", "diversity",
-            "diversity_lpips"; those that need pairs are left out where there are none.
+            "diversity_lpips", "hint_effect", "style_similarity", "palette_distance"; those that need pairs are left out
+            where there are none.
         features: what FID, KID and IS look through: "inception", "openmoji" or a module; see
             `sketchgan.metrics.feature_net`.
         weights: of Inception, a local file; downloaded by default.
@@ -71,8 +104,8 @@ class ImageMetrics(Callback):
 
     Raises:
         ValueError: for unknown scores, blocks of less than two, an accuracy without classifier or labels, scores of
-            classes without accuracy, FID or Inception score, names in ``open_domain`` that are no classes, and a
-            diversity of modules without noise.
+            classes without accuracy, FID or Inception score, names in ``open_domain`` that are no classes, a diversity
+            of modules without noise, and an effect of styles or hints on modules that take none.
         FileNotFoundError: before training, if weights are neither there nor to be had.
     """
 
@@ -132,6 +165,7 @@ class ImageMetrics(Callback):
                 f"diversity compares two noises, but {type(pl_module).__name__} translates without; leave it out of "
                 "the scores"
             )
+        refuse_unstyled(pl_module, self.scores)
         self._open = open_labels(getattr(trainer, "datamodule", None))
         if self.per_class:
             self._classes = class_names(getattr(trainer, "datamodule", None))
@@ -182,8 +216,11 @@ class ImageMetrics(Callback):
             # Of unpaired domains the last batches have one only, whose real pictures count all the same.
             real, ways = outputs.get(f"real_{target}"), getattr(pl_module, "directions", ())
             if real is not None and (made is not None or f"{origin}to{target}" in ways) and stage not in self._known:
-                self._look_at_real(f"{stage}/{target}", real, batch.get(f"{target}_label"), pl_module.device)
+                others = [f"{stage}/other_B"] if target == "B" and recolours(pl_module) else []
+                labels = batch.get(f"{target}_label")
+                self._look_at_real([f"{stage}/{target}", *others], real, labels, pl_module.device)
         self._compare_noises(stage, trainer, pl_module, outputs, batch)
+        self._compare_styles(stage, pl_module, outputs, batch.get("A_label"))
 
     on_test_batch_end = on_validation_batch_end
 
@@ -200,8 +237,17 @@ class ImageMetrics(Callback):
             made, other = diversity(pictures["fake_B"], again["fake_B"], score)
             self._compare(f"{stage}/{score}", made, other, batch.get("A_label"), module.device)
 
+    def _compare_styles(self, stage: str, module: Any, pictures: dict[str, Tensor], labels: Tensor | None) -> None:
+        """Compare the two colourings of each sketch, where there are two."""
+        wanted: Any = [score for score in self.scores if score in get_args(StyleScore)]
+        for score, made, other in style_scores(module, pictures, wanted):
+            self._compare(f"{stage}/{score}", made, other, labels, module.device)
+        if "features" in self._nets and "other_B" in pictures:
+            seen = self._nets["features"](to_uint8(pictures["other_B"]))
+            self._add(f"{stage}/other_B", seen, labels, False, module.device)
+
     def _compare(self, name: str, made: Tensor, true: Tensor, labels: Tensor | None, device: torch.device) -> None:
-        """Add made and true pictures to their score, or found and true classes to the accuracy."""
+        """Add made and true pictures to their score, found and true classes, or values and their weights."""
         for domain, rows in domains(labels, self._open):
             self._seen["score", name + domain] += len(made[rows])
             self._metric(name + domain, device).update(made[rows], true[rows])
@@ -220,9 +266,11 @@ class ImageMetrics(Callback):
             found = seen[net][1].argmax(1)
             self._compare(f"{stage}/accuracy{_suffix(target)}", found, labels, labels, device)
 
-    def _look_at_real(self, name: str, real: Tensor, labels: Tensor | None, device: torch.device) -> None:
+    def _look_at_real(self, names: Sequence[str], real: Tensor, labels: Tensor | None, device: torch.device) -> None:
         if net := self._nets.get("features"):
-            self._add(name, net(to_uint8(real)), labels, True, device)
+            seen = net(to_uint8(real))
+            for name in names:
+                self._add(name, seen, labels, True, device)
 
     def _add(
         self, name: str, seen: tuple[Tensor, Tensor], labels: Tensor | None, real: bool, device: torch.device
@@ -254,6 +302,8 @@ class ImageMetrics(Callback):
                 metric: Metric = self._lpips[score]
             elif score.startswith("accuracy"):
                 metric = ClassAccuracy(self._nets["classifier"].widths[1])
+            elif is_style_score(whole) and whole != "hint_effect":
+                metric = MeanMetric()
             else:
                 metric = metric_of(whole)
             self._metrics[name] = metric.to(device)
@@ -274,7 +324,7 @@ class ImageMetrics(Callback):
         for (kind, name), count in seen.items():
             if kind == "set":
                 scores = self._set(name, pl_module.device)
-                target, domain = (whole := plain(name))[-1], name.removeprefix(whole)
+                target, domain = (whole := plain(name)).rpartition("/")[2], name.removeprefix(whole)
                 parts, real = scores.protocol(), scores.counts()[1]
                 for score, value in scores.compute().items():
                     full = f"{stage}/{score}{_suffix(target)}{domain}"
@@ -283,7 +333,7 @@ class ImageMetrics(Callback):
                     if self.per_class and not domain and score in ("fid", "is"):
                         of_classes = scores.fids_of_classes if score == "fid" else scores.inception_scores_of_classes
                         about |= table(of_classes(), self._classes)
-                    lines.append({"score": full, "value": value, **self._protocol(full, seen), **about})
+                    lines.append({"score": full, "value": value, **self._protocol(full, seen, pl_module), **about})
                 scores.reset()
             elif kind == "score":
                 metric = self._metric(name, pl_module.device)
@@ -293,8 +343,14 @@ class ImageMetrics(Callback):
                         pairs = zip(value["class_accuracy"].tolist(), value["counts"].tolist(), strict=True)
                         about |= table({label: pair for label, pair in enumerate(pairs) if pair[1]}, self._classes)
                     value = value["accuracy"]
-                lines.append({"score": name, "value": value, **self._protocol(name, seen), **about})
+                lines.append({"score": name, "value": value, **self._protocol(name, seen, pl_module), **about})
                 metric.reset()
+        absent = [s for s in self.scores if s in get_args(StyleScore) and ("score", f"{stage}/{s}") not in seen]
+        if seen and absent:
+            rank_zero_warn(
+                f"no value for {', '.join(absent)}: no batch had another style to take, as a batch of one sample has "
+                "not; set eval_batch_size of the data to 2 or more"
+            )
         self._seen.clear()
         self._known.add(stage)
         write_down(lines, trainer, pl_module)
@@ -307,10 +363,10 @@ class ImageMetrics(Callback):
             torch.distributed.all_gather_object(parts, self._seen)
         return dict(sorted(sum(parts, Counter()).items()))
 
-    def _protocol(self, name: str, seen: dict[tuple[str, str], int]) -> dict[str, str]:
+    def _protocol(self, name: str, seen: dict[tuple[str, str], int], module: LightningModule) -> dict[str, str]:
         """What must be said beside a number."""
         name = plain(name)
-        score = name.rpartition("/")[2].removesuffix("_a").removesuffix("_std")
+        score = name.rpartition("/")[2].removesuffix("_a").removesuffix("_other").removesuffix("_std")
         target = "A" if name.endswith("_a") or "rec_a" in name else "B"  # as large as what it was made from or into
         by_target = {side: [size for kind, size in seen if kind == f"size {side}"] for side in "AB"}
         sizes = by_target[target] or by_target["A"]  # pairs of a module that translates to A alone
@@ -318,7 +374,8 @@ class ImageMetrics(Callback):
         if score in (*_OF_SETS, "accuracy"):
             net = self._nets["features" if score in _OF_SETS else "classifier"]
             return {"net": net.protocol, "pictures": f"8 bits, {size}"}
-        return ({"net": f"LPIPS {self.lpips_net}"} if score in self._lpips else {}) | {"pictures": size}
+        about = style_protocol(module, score) if is_style_score(score) else {}
+        return about | ({"net": f"LPIPS {self.lpips_net}"} if score in self._lpips else {}) | {"pictures": size}
 
 
 def _takes_seed(translate: Any) -> bool:
@@ -326,5 +383,5 @@ def _takes_seed(translate: Any) -> bool:
 
 
 def _suffix(target: str) -> str:
-    """Scores of translations to A are named so."""
-    return "_a" if target == "A" else ""
+    """How scores of translations to A, and of second colourings, are named."""
+    return {"A": "_a", "other_B": "_other"}.get(target, "")

@@ -3,14 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from PIL import Image, ImageDraw
 from torch import Tensor
 
+from sketchgan.callbacks.grids import draw_grid, folder_of, publish
 from sketchgan.data.transforms import to_uint8
-
-_MARGIN = 52  # for the names of the rows, in Pillow's built-in font, whose letters are six pixels wide
 
 
 class SampleGrid(Callback):
@@ -51,46 +48,7 @@ class SampleGrid(Callback):
             row.extend(to_uint8(images[: self.count - len(row)]).cpu())
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        folder = Path(self.folder or Path(trainer.log_dir or trainer.default_root_dir) / "samples")  # on every process
-        if not self._rows or trainer.fast_dev_run:  # type: ignore[attr-defined]
-            return
-        grid = draw_grid(self._rows)
-        folder.mkdir(parents=True, exist_ok=True)
-        grid.save(folder / f"epoch={trainer.current_epoch:03d}.png")
-        self.latest = folder / "latest.png"
-        grid.save(self.latest)
-        step = getattr(pl_module, "batches_seen", trainer.global_step)
-        logger: Any
-        for logger in trainer.loggers:
-            if hasattr(logger, "log_image"):
-                logger.log_image("samples", [grid], step=step)
-            elif hasattr(logger.experiment, "add_image"):
-                pixels = torch.frombuffer(bytearray(grid.tobytes()), dtype=torch.uint8)
-                logger.experiment.add_image("samples", pixels.view(grid.height, grid.width, 3), step, dataformats="HWC")
-        self._rows = {}
-
-
-def draw_grid(rows: dict[str, list[Tensor]], gap: int = 2) -> Image.Image:
-    """Draw named rows of pictures.
-
-    Args:
-        rows: per name, pictures ``(C, H, W)``, uint8; of more than three channels, the first three are drawn. Cells are
-            as large as the largest picture.
-        gap: pixels between pictures.
-
-    Returns:
-        An RGB image with the names at the left.
-    """
-    height, width = (max(picture.shape[dim] for pictures in rows.values() for picture in pictures) for dim in (-2, -1))
-    columns = max(map(len, rows.values()))
-    margin = max(_MARGIN, 6 * max(map(len, rows)) + 10)
-    size = (margin + columns * (width + gap), len(rows) * (height + gap))
-    grid = Image.new("RGB", size, (40, 40, 40))
-    pen = ImageDraw.Draw(grid)
-    for y, (name, pictures) in enumerate(rows.items()):
-        pen.text((4, y * (height + gap) + height // 2 - 6), name, fill="white")
-        for x, picture in enumerate(pictures):
-            drawn = picture[:3] if len(picture) >= 3 else picture[:1]
-            pixels = drawn.expand(3, -1, -1).permute(1, 2, 0).numpy()
-            grid.paste(Image.fromarray(pixels), (margin + x * (width + gap), y * (height + gap)))
-    return grid
+        folder = folder_of(trainer, "samples", self.folder)
+        if self._rows and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self.latest = publish(draw_grid(self._rows), "samples", folder, trainer, pl_module)
+            self._rows = {}

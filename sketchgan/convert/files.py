@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor, nn
 
+from sketchgan.convert.lean import for_inference
 from sketchgan.convert.official import recognise, to_official_names
 from sketchgan.convert.reading import OfficialWeights, ends, is_tensorflow, letters_of, place, read_official
 from sketchgan.convert.sketchygan import SKETCHYGAN, networks_of
@@ -86,6 +87,7 @@ def convert(
     module: str | None = None,
     epoch: str = "latest",
     image_size: int | None = None,
+    inference: bool = False,
     **settings: Any,
 ) -> list[str]:
     """Convert official weights to a file of ours, or a file of ours to official weights.
@@ -93,20 +95,25 @@ def convert(
     Args:
         src: official ``.pth`` or ``.bin`` file, a folder of them (``latest_net_G.pth``, …), a ``.pt`` file with all
             networks of U-GAT-IT or photo2cartoon, a TensorFlow checkpoint of SketchyGAN (``model.ckpt-300000``, or the
-            folder that it is in) or an ``.npz`` of its variables, or a file of ours.
+            folder that it is in) or an ``.npz`` of its variables, an archive of PaintsChainer's (``unet_128_standard``)
+            or a folder of them, or a file of ours.
         dst: ``NAME.safetensors`` for weights with settings, which `sketchgan.load` and ``sketchgan translate`` take;
             ``NAME.ckpt`` for a checkpoint to train on from, which needs all networks; for official weights a
             ``NAME.pth`` (or ``NAME.bin``), or a folder, of U-GAT-IT and photo2cartoon ``NAME.pt``, and of SketchyGAN
-            ``NAME.npz``.
+            ``NAME.npz``; of PaintsChainer ``NAME.npz`` for one network, or a folder for all under their official names.
         module: whose networks official weights are: "Pix2Pix", "CycleGAN", "UGATIT", "Photo2Cartoon", "SketchyGAN",
-            "AODA" or "Anime2Sketch". By default that of the generators or the classifier, as far as it has its own
-            (``G_A``, ``D_A`` and ``D_B`` of AODA are CycleGAN's too, and so is everything without classes); else that
-            of the file's name (``…_net_G_A.pth`` is CycleGAN's), Pix2Pix for a U-Net or batch norm, and CycleGAN for
-            other generators.
+            "AODA", "Anime2Sketch", "PaintsChainer" or "PaintsChainerRefiner". By default that of the generators or the
+            classifier, as far as it has its own (``G_A``, ``D_A`` and ``D_B`` of AODA are CycleGAN's too, and so is
+            everything without classes; PaintsChainer's is the refiner's if its file's name has 512 or x2 in it); else
+            that of the file's name (``…_net_G_A.pth`` is CycleGAN's), Pix2Pix for a U-Net or batch norm, and CycleGAN
+            for other generators.
         epoch: which files of a folder are read or written; of SketchyGAN the number of a checkpoint, by default that
-            which the folder's file ``checkpoint`` names.
+            which the folder's file ``checkpoint`` names; of PaintsChainer what the files' names end in.
         image_size: side that the official test script resizes pictures to, which weights do not tell unless they are
-            of SketchyGAN or of a full U-GAT-IT or photo2cartoon generator; 256 by default, 512 of Anime2Sketch.
+            of SketchyGAN or of a full U-GAT-IT or photo2cartoon generator; 256 by default, 512 of Anime2Sketch and of
+            PaintsChainer's refiner, 128 of PaintsChainer.
+        inference: write a file of ours without discriminators, classifiers and the guide decoders of Style2Paints: it
+            translates as the whole file does, and cannot be trained on.
         **settings: of the generators, see `from_official`.
 
     Returns:
@@ -129,14 +136,18 @@ def convert(
             f"{dst} must be NAME{SUFFIX}, NAME.ckpt, NAME.pth or a folder, or for official files that hold all "
             "networks NAME.pt, and of SketchyGAN NAME.npz"
         )
+    if inference and dst.suffix != SUFFIX:
+        raise ValueError(f"a file for inference alone is NAME{SUFFIX}, not {dst}")
     checkpoint = {} if src.is_dir() or is_tensorflow(src) else read(src)
     if isinstance(checkpoint, dict) and "sketchgan" in checkpoint:
         if module or settings:
             given = ", ".join([*(["module"] if module else []), *settings])
             raise ValueError(f"{src} is a file of ours and says what it holds; {given} cannot be given")
-        return _from_ours(src, checkpoint, dst, epoch)
+        return _from_ours(src, checkpoint, dst, epoch, inference)
     if dst.suffix not in (SUFFIX, ".ckpt"):
         raise ValueError(f"{src} is official weights; write them to NAME{SUFFIX} or NAME.ckpt, not {dst}")
+    if inference:
+        raise ValueError(f"{src} is official weights, of which inference is no option; give the generator's file alone")
     _refuse_existing(dst)
     return _to_ours(src, dst, module, epoch, image_size, settings)
 
@@ -224,7 +235,7 @@ def _write_checkpoint(module: GANModule, data: dict[str, Any], path: Path) -> No
 # From ours
 
 
-def _from_ours(src: Path, checkpoint: dict[str, Any], dst: Path, epoch: str) -> list[str]:
+def _from_ours(src: Path, checkpoint: dict[str, Any], dst: Path, epoch: str, inference: bool) -> list[str]:
     module = load(src)
     if dst.suffix in (SUFFIX, ".ckpt"):
         if src.suffix != SUFFIX and dst.suffix == ".ckpt":
@@ -233,8 +244,11 @@ def _from_ours(src: Path, checkpoint: dict[str, Any], dst: Path, epoch: str) -> 
         if lost := record_of(checkpoint, src)["injected"].keys() - networks:
             raise ValueError(f"{src} was made with objects that it does not store: {', '.join(sorted(lost))}")
         _refuse_existing(dst)
-        _write(type(module), module.state_dict(), settings_of(checkpoint), module.data_settings, dst)
-        return [f"{type(module).__name__}: {len(module.state_dict())} entries"]
+        state, settings = module.state_dict(), settings_of(checkpoint)
+        if inference:
+            state, settings = for_inference(module, settings)
+        _write(type(module), state, settings, module.data_settings, dst)
+        return [f"{type(module).__name__}: {len(state)} entries"]
     system = system_of(module)
     if system is None:
         raise ValueError(f"{src} is of {type(module).__name__}, for which there is no official code")
@@ -249,12 +263,19 @@ def _from_ours(src: Path, checkpoint: dict[str, Any], dst: Path, epoch: str) -> 
     contents: dict[Path, Any] = {dst: states} if system.joint else {targets[key]: states[key] for key in targets}
     for path, content in contents.items():
         with replacing(path) as unfinished:
-            if system.joint == ".npz":
-                arrays: Any = {k: v.float().numpy() for state in content.values() for k, v in state.items()}
-                np.savez(unfinished, **arrays)
+            if system.archives:
+                _write_arrays(unfinished, content)
+            elif system.joint == ".npz":
+                _write_arrays(unfinished, {name: value for state in content.values() for name, value in state.items()})
             else:
                 torch.save(content, unfinished)
     return [f"  {path}: {system.names[key]}, {len(states[key])} entries" for key, path in targets.items()]
+
+
+def _write_arrays(path: Path, state: Mapping[str, Tensor]) -> None:
+    arrays: Any = {name: (v.float() if v.is_floating_point() else v).numpy() for name, v in state.items()}
+    with path.open("wb") as file:  # to a path NumPy appends .npz
+        np.savez(file, **arrays)
 
 
 def _official_state(network: nn.Module, system: System | None = None) -> OrderedDict[str, Tensor]:
@@ -272,6 +293,8 @@ def _joint_file(system: System, dst: Path) -> Path:
 
 def _files(system: System, present: list[str], dst: Path, epoch: str) -> dict[str, Path]:
     """A file for each network that is there, or for the one that the name of the file says."""
+    if system.archives:
+        return _archives(system, present, dst)
     if dst.suffix in (".pt", ".npz"):
         raise ValueError(
             f"the code of {system.name} keeps every network in a file of its own: write NAME.pth or a folder, not {dst}"
@@ -290,3 +313,21 @@ def _files(system: System, present: list[str], dst: Path, epoch: str) -> dict[st
     if dst.is_file():
         raise FileExistsError(f"{dst} is a file; give a folder")
     return {key: dst / f"{epoch}_net_{key}.pth" for key in present}
+
+
+def _archives(system: System, present: list[str], dst: Path) -> dict[str, Path]:
+    """The same of archives, whose official names have no ending."""
+    if dst.suffix in (".pt", *_LONE):
+        raise ValueError(
+            f"the code of {system.name} keeps every network in an archive of its own: write NAME.npz or a folder, not "
+            f"{dst}"
+        )
+    if dst.suffix != ".npz" and dst.name not in system.names:
+        if dst.is_file():
+            raise FileExistsError(f"{dst} is a file; give a folder, or NAME.npz")
+        return {key: dst / key for key in present}
+    said = (key for key in system.names if re.search(rf"(^|_){key}(_|$)", dst.name.removesuffix(".npz")))
+    wanted = next(said, next(iter(system.names)))
+    if wanted not in present:
+        raise ValueError(f"there is no {system.names[wanted]} to write to {dst}; give a folder for all that there is")
+    return {wanted: dst}

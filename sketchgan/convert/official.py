@@ -183,7 +183,7 @@ def _refuse_odd_tensors(state: State) -> None:
     for key, value in state.items():
         if value.layout != torch.strided or value.is_quantized or value.is_meta:
             raise ValueError(f"{key} is a {str(value.layout)[6:]} tensor on {value.device}, not plain numbers")
-        count = key.endswith(".num_batches_tracked")
+        count = key.endswith((".num_batches_tracked", "/N"))
         if value.numel() == 0 or not (value.is_floating_point() or count):
             raise ValueError(f"{key} is no weight: {str(value.dtype)[6:]} of shape {tuple(value.shape)}")
         if not value.float().isfinite().all():

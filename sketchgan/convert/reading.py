@@ -8,9 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sketchgan.convert.official import Recognised, recognise, refuse_shared_values
+from sketchgan.convert.paintschainer import is_line_network, is_paintschainer, name_of, refuse_training_state
 from sketchgan.convert.pix2pix_cyclegan import CYCLEGAN
 from sketchgan.convert.sketchygan import left_out, networks_of
 from sketchgan.convert.systems import NETWORKS, SYSTEMS, System
@@ -19,12 +21,15 @@ from sketchgan.modules.checkpoint import read
 from sketchgan.networks import (
     AODAGenerator,
     HRNetClassifier,
+    PaintsChainerDiscriminator,
+    PaintsChainerUNet,
     Photo2CartoonGenerator,
     SketchyGANDiscriminator,
     SketchyGANGenerator,
     UGATITDiscriminator,
     UGATITGenerator,
 )
+from sketchgan.networks.chainer_files import array_names, read_arrays
 
 _JOINT = {name for system in SYSTEMS.values() if system.joint == ".pt" for name in system.names}
 _LETTERS = re.compile(rf"(net_(?P<letters>[A-Z](_[A-Z])?)|(^|_)(?P<name>{'|'.join(sorted(_JOINT))}))$")
@@ -91,10 +96,12 @@ def letters_of(path: Path) -> str:
 
 
 def is_tensorflow(src: Path) -> bool:
-    """Whether a path is of a checkpoint of TensorFlow, which is often given without its files' endings, or ``.npz``."""
+    """Whether a path is of a TensorFlow checkpoint, which is often given without its files' endings, or of arrays."""
     if src.is_dir():
         return any(src.glob("*.index")) and not any(src.glob("*.pt*"))
-    return bool(_TENSORFLOW.fullmatch(src.name)) or (not src.is_file() and find_bundle(src) is not None)
+    if _TENSORFLOW.fullmatch(src.name) or array_names(src):
+        return True
+    return not src.is_file() and find_bundle(src) is not None
 
 
 def read_official(src: Path, epoch: str, settings: Mapping[str, Any]) -> dict[str, OfficialWeights]:
@@ -109,6 +116,8 @@ def read_official(src: Path, epoch: str, settings: Mapping[str, Any]) -> dict[st
         FileNotFoundError: if there is no such file.
         ValueError: if a file does not hold what it should.
     """
+    if archives := _archives(src, epoch):
+        return _read_archives(src, archives, settings)
     if is_tensorflow(src):
         return _read_variables(src, epoch, settings)
     if src.is_dir():
@@ -153,6 +162,37 @@ def _read_variables(src: Path, epoch: str, settings: Mapping[str, Any]) -> dict[
     }
     notes = next(iter(networks.values())).found.notes
     notes += [f"left out: {', '.join(f'{kind} ({count})' for kind, count in others.items())}"] if others else []
+    return networks
+
+
+def _archives(src: Path, epoch: str) -> list[Path]:
+    """The archives with a network of PaintsChainer that a path means."""
+    if not src.is_dir():
+        refuse_training_state(names := array_names(src), src)
+        return [src] if is_paintschainer(names) else []
+    if any(src.glob("*_net_*.pth")):
+        return []
+    found = [path for path in sorted(src.iterdir()) if is_paintschainer(array_names(path))]
+    chosen = [path for path in found if epoch == "latest" or path.name.endswith(f"_{epoch}")]
+    if found and not chosen:
+        raise FileNotFoundError(f"{src} holds no …_{epoch}; there are {', '.join(path.name for path in found)}")
+    return chosen
+
+
+def _read_archives(src: Path, paths: list[Path], settings: Mapping[str, Any]) -> dict[str, OfficialWeights]:
+    networks: dict[str, OfficialWeights] = {}
+    for path in paths:
+        state = {name: torch.as_tensor(array) for name, array in read_arrays(path).items()}
+        one = _network(str(path), state, settings)
+        if src.is_dir() and is_line_network(one.settings):
+            continue
+        name = name_of(one.kind, one.settings, path.name)
+        if name in networks:
+            raise ValueError(
+                f"{src} holds two of the same kind, {Path(networks[name].source).name} and {path.name}; say which with "
+                "epoch (20000 for …_iter_20000), or give one file"
+            )
+        networks[name] = one
     return networks
 
 
@@ -244,6 +284,8 @@ def _guess(networks: Mapping[str, OfficialWeights], src: Path) -> str:
         return "SketchyGAN"
     if classes & {AODAGenerator, HRNetClassifier}:
         return "AODA"
+    if classes & {PaintsChainerUNet, PaintsChainerDiscriminator}:
+        return "PaintsChainerRefiner" if set(networks) == {"unet_512_standard"} else "PaintsChainer"
     settings = (networks.get("G") or next(iter(networks.values()))).settings
     if len(networks) == 1 and (settings.get("upsample") == "smooth" or ("" in networks and _draws_lines(settings))):
         return "Anime2Sketch"

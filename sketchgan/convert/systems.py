@@ -6,9 +6,20 @@ from typing import Any, Literal
 
 from torch import nn
 
-from sketchgan.convert import aoda, pix2pix_cyclegan, sketchygan, ugatit
+from sketchgan.convert import aoda, paintschainer, pix2pix_cyclegan, sketchygan, ugatit
 from sketchgan.convert.official import OfficialNetwork
-from sketchgan.modules import AODA, UGATIT, Anime2Sketch, CycleGAN, GANModule, Photo2Cartoon, Pix2Pix, SketchyGAN
+from sketchgan.modules import (
+    AODA,
+    UGATIT,
+    Anime2Sketch,
+    CycleGAN,
+    GANModule,
+    PaintsChainer,
+    PaintsChainerRefiner,
+    Photo2Cartoon,
+    Pix2Pix,
+    SketchyGAN,
+)
 from sketchgan.networks import UNetGenerator
 
 Settings = Mapping[str, Mapping[str, Any]]
@@ -23,6 +34,7 @@ class System:
         module: our class.
         names: the networks, official → ours; a generator comes first.
         networks: those that the official code can build.
+        archives: each network has an archive of arrays (Chainer's), under its official name without an ending.
         joint: ending of the one file that holds all networks (".pt": by name; ".npz": TensorFlow's variables); if
             empty, each has a file of its own that ends in its name (``…_net_G_A.pth``).
         resample: filter of the official test script, which resizes pictures to squares.
@@ -39,6 +51,7 @@ class System:
     names: Mapping[str, str]
     networks: Sequence[OfficialNetwork]
     joint: Literal["", ".pt", ".npz"] = ""
+    archives: bool = False
     resample: Literal["bicubic", "bilinear"] = "bicubic"
     shared: tuple[str, ...] = ()
     arguments: Callable[[Settings], dict[str, Any]] = lambda settings: {}
@@ -84,10 +97,29 @@ _TABLE = [  # a module stands below the one that it derives from
         assumed={"dropout": 0.0},
         arguments=lambda settings: {"improved": settings["generator_ba"].get("upsample") == "smooth"},
     ),
+    System(
+        PaintsChainer,
+        paintschainer.PAINTSCHAINER,
+        paintschainer.NETWORKS,
+        archives=True,
+        side=128,
+        alone=paintschainer.ALONE,
+        arguments=paintschainer.module_arguments,
+        data=paintschainer.data_settings,
+    ),
+    System(
+        PaintsChainerRefiner,
+        paintschainer.REFINER,
+        paintschainer.NETWORKS[:1],
+        archives=True,
+        side=512,
+        arguments=paintschainer.module_arguments,
+        data=paintschainer.data_settings,
+    ),
 ]
 
 SYSTEMS = {system.name: system for system in _TABLE}
-NETWORKS = [*pix2pix_cyclegan.NETWORKS, *ugatit.NETWORKS, *sketchygan.NETWORKS, *aoda.OWN]
+NETWORKS = [*pix2pix_cyclegan.NETWORKS, *ugatit.NETWORKS, *sketchygan.NETWORKS, *aoda.OWN, *paintschainer.NETWORKS]
 
 
 def system_of(module: GANModule) -> System | None:

@@ -6,7 +6,6 @@ The index maps each variable's name to a protocol buffer with its type, its shap
 
 import math
 import re
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sketchgan.convert.crc import crc32c, masked
+from sketchgan.networks.chainer_files import array_names, read_arrays
 
 Variables = dict[str, np.ndarray]
 
@@ -24,7 +24,6 @@ _TYPES = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 9: "<i8", 10: "?", 19: "<f2"}  
 _TEXT = 7  # TensorFlow 2 keeps a description of its objects under a name of its own
 _LONGEST_NAME = 4096
 _MOST_REPEATED = 16  # times the size of an index: of 16 names in a row TensorFlow writes one in full
-_MOST_UNPACKED = 200  # times the size of an archive: weights do not shrink to less
 
 
 class _Entry(NamedTuple):
@@ -57,8 +56,8 @@ def read_tensorflow(path: str | Path, wanted: Callable[[str], bool] = lambda nam
         ValueError: if a file is cut off, damaged or of another kind, or a variable has another type.
     """
     path = Path(path)
-    if path.suffix == ".npz":
-        return _read_npz(path, wanted)
+    if path.suffix == ".npz" or array_names(path):
+        return read_arrays(path, wanted)
     prefix = find_bundle(path)
     if prefix is None:
         raise FileNotFoundError(f"no TensorFlow checkpoint {path}: there is no {path.name}.index")
@@ -230,25 +229,3 @@ def _read_values(prefix: Path, shards: int, entries: dict[str, _Entry]) -> Varia
             raise ValueError(f"{path} is damaged: the checksum of {name} differs; get it again")
         variables[name] = np.frombuffer(values.tobytes(), dtype).reshape(entry.shape).copy()
     return variables
-
-
-# Arrays
-
-
-def _read_npz(path: Path, wanted: Callable[[str], bool]) -> Variables:
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}")
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is cut off, or no archive of arrays as numpy.savez writes it")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > _MOST_UNPACKED * path.stat().st_size:
-            raise ValueError(f"it would unpack to {unpacked} bytes")
-        with np.load(path, allow_pickle=False) as arrays:
-            variables = {name: np.asarray(arrays[name]) for name in arrays.files if wanted(name)}
-        if others := [name for name, value in variables.items() if value.dtype.kind not in "biuf"]:
-            raise ValueError(f"{others[0]} is no array of numbers")
-        return variables
-    except Exception as error:  # zipfile, zlib and NumPy have many of their own
-        raise ValueError(f"{path} is damaged, or holds more than arrays of numbers: {error}") from error

@@ -9,7 +9,9 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from sketchgan.data.hint_cache import HintCache, Paintings, cache_hints
 from sketchgan.data.loader import KeyedSampler, ResumableLoader, ShareSampler
+from sketchgan.networks.style_encoders import StyleEncoder
 
 Split = Literal["train", "val", "test"]
 
@@ -74,6 +76,54 @@ class TranslationData(LightningDataModule):
     @abstractmethod
     def dataset(self, split: Split) -> Dataset:
         """Build the data set of a split."""
+
+    def paintings(self) -> Paintings:
+        """The pictures of side B in training, whole and as they are on the disk.
+
+        Raises:
+            ValueError: if there is no such thing.
+        """
+        raise ValueError(
+            f"{type(self).__name__} does not say which files its paintings are, so their style hints cannot be cached; "
+            "use cache_hints=False, or OpenMoji, PairedFolders or UnpairedFolders"
+        )
+
+    def cache_hints(
+        self,
+        encoder: StyleEncoder,
+        hint_folder: str | Path | None = None,
+        half: bool = False,
+        device: torch.device | str | None = None,
+        batch_size: int = 16,
+    ) -> HintCache:
+        """Style vectors of the training paintings, computed once and kept beside the data.
+
+        Where they are kept, and what makes them be computed again: see `sketchgan.data.cache_hints`.
+
+        Args:
+            encoder: of styles.
+            hint_folder: where to keep the vectors instead.
+            half: store float16, half the size.
+            device: to compute on; by default the Trainer's, or the CPU.
+            batch_size: pictures of one size that are encoded together.
+
+        Returns:
+            The vectors, by ``"B_path"`` of the batches.
+
+        Raises:
+            FileNotFoundError: if the encoder has no weights.
+            PictureError: for a picture that cannot be read.
+            OSError: if nothing can be written, or the disk is too small.
+            ValueError: if B is not in files, or its colours are drawn anew in every epoch (``recolour``).
+        """
+        if getattr(self, "recolour", 0):
+            raise ValueError(
+                f"recolour={getattr(self, 'recolour', 0)} draws the colours of paintings anew in every epoch, and a "
+                "cached style hint would be that of other colours; use cache_hints=False, or recolour=0"
+            )
+        if device is None:
+            device = self.trainer.strategy.root_device if self.trainer else "cpu"
+        return cache_hints(self.paintings(), encoder, hint_folder, half, device, batch_size, self._world())
 
     def train_dataloader(self) -> ResumableLoader:
         dataset = self.dataset("train")

@@ -3,20 +3,24 @@
 import functools
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
+from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset
+from torchvision.transforms.v2 import functional as F
 
 from sketchgan.data.base import Split, TranslationData
+from sketchgan.data.colour_hints import hint_files, read_hints
 from sketchgan.data.index import NameIndex, scan, stem_of
-from sketchgan.data.pictures import MAX_PIXELS, ValueRange, read_picture
+from sketchgan.data.line_art import CleanLines, clean_picture
+from sketchgan.data.pictures import MAX_PIXELS, ValueRange, read_picture, with_channels
 from sketchgan.data.sketch_input import SketchInput
 from sketchgan.data.source import PictureSet, Source, doubled_names, leave_out_bad
-from sketchgan.data.transforms import Preprocess
+from sketchgan.data.transforms import Picture, Preprocess, to_levels
 
 
 class PictureFiles(TranslationData):
@@ -36,6 +40,11 @@ class PictureFiles(TranslationData):
             drawings of any size become what the network was trained on.
         samples: how often each picture is to be translated; for networks that draw random numbers.
         seed: of these numbers, together with a picture's name; each further sample has the next one.
+        style_hint: vector ``(D,)`` of the style that all pictures are to have, for networks that take one.
+        hints: colours for single places of the pictures, for networks that take them; see `read_hints`. A file for all
+            pictures, or a folder with a file for each, under the picture's name; those without one get no hints.
+        hint_saturation: factor of these colours' saturation.
+        clean_lines: "plain" or "denoise", for scans and pencil drawings; see `clean_lines`. What is read becomes grey.
         value_range: what 0 and 1 stand for in pictures that are not of 8 bits.
         max_pixels: larger pictures are refused as decompression bombs.
         batch_size: pictures per batch; more than one needs pictures of one size.
@@ -45,8 +54,9 @@ class PictureFiles(TranslationData):
         skipped: messages on the files that cannot be read; they are left out, with a warning.
 
     Raises:
-        FileNotFoundError: if an input does not exist, or a folder holds no picture.
-        ValueError: without inputs, if two translations would have the same name, or a picture has no class.
+        FileNotFoundError: if an input or the hints do not exist, or a folder holds no picture.
+        ValueError: without inputs, if two translations would have the same name, a picture has no class, the hints
+            cannot be used or belong to none of the pictures, or options are unknown or do not go together.
         PictureError: if no input can be read.
     """
 
@@ -61,6 +71,10 @@ class PictureFiles(TranslationData):
         sketch: dict[str, Any] | None = None,
         samples: int = 1,
         seed: int = 0,
+        style_hint: Tensor | None = None,
+        hints: str | Path | None = None,
+        hint_saturation: float = 1.0,
+        clean_lines: CleanLines | None = None,
         value_range: ValueRange | None = None,
         max_pixels: int = MAX_PIXELS,
         batch_size: int = 1,
@@ -80,7 +94,20 @@ class PictureFiles(TranslationData):
         self.classes = tuple(classes)
         self.sketch = None if sketch is None else SketchInput(**sketch)
         self.samples = samples
-        self.read = functools.partial(read_picture, value_range=value_range, alpha=channels == 4, max_pixels=max_pixels)
+        if hints is not None and not Path(hints).exists():
+            raise FileNotFoundError(f"no file or folder of hints {hints}")
+        if hints is not None and sketch is not None:
+            raise ValueError("hints follow a picture that is resized, but here drawings become distance fields")
+        self.style_hint = style_hint
+        self.hints = None if hints is None else Path(hints)
+        self.hint_saturation = hint_saturation
+        self.read: Callable[[Path], Picture] = functools.partial(
+            read_picture, value_range=value_range, alpha=channels == 4, max_pixels=max_pixels
+        )
+        if clean_lines not in (None, *get_args(CleanLines)):
+            raise ValueError(f"clean_lines must be one of {', '.join(get_args(CleanLines))}, got {clean_lines!r}")
+        if clean_lines is not None:
+            self.read = functools.partial(_read_clean, read=self.read, how=clean_lines)
         self.skipped: list[str] = []
 
     @functools.cached_property
@@ -136,7 +163,42 @@ class PictureFiles(TranslationData):
         preprocess = self.sketch or self.preprocess
         sets = [PictureSet([((self.side,), source)], preprocess) for source in readable if len(source)]
         labels = [self._class_of(source, i) for source in readable for i in range(len(source))]
-        return Requests(ConcatDataset(sets), self.side, labels, self.samples, self.seed, self.sketch is not None)
+        hints = self._hints_of([source.name(i) for source in readable for i in range(len(source))])
+        requests = Requests(ConcatDataset(sets), self.side, labels, self.samples, self.seed, self.sketch is not None)
+        if self.style_hint is None and hints is None:
+            return requests
+        return Coloured(requests, self.style_hint, hints, self.preprocess, self.hint_saturation)
+
+    def _hints_of(self, names: Sequence[str]) -> list[Path | None] | None:
+        """The file of hints of each picture, if any are given; all are read once, so that bad ones show at once."""
+        if self.hints is None:
+            return None
+        files: list[Path | None] = [self.hints] * len(names)
+        if self.hints.is_dir():
+            by_name = hint_files(self.hints)
+            files = [by_name.get(stem_of(name)) for name in names]
+            if not any(files):
+                raise ValueError(
+                    f"none of the hints in {self.hints} has the name of a picture; {names[0]} would have "
+                    f"{stem_of(names[0])}.png or {stem_of(names[0])}.json"
+                )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of hints lost at this size
+            for path in dict.fromkeys(filter(None, files)):
+                read_hints(path, (8, 8), self.hint_saturation)
+        return files
+
+    def drawing(self, name: str) -> Tensor:
+        """The picture that a translation is made from, at its own size, in grey.
+
+        Args:
+            name: that the translation is written under, with or without its suffix.
+
+        Returns:
+            ``(1, H, W)`` in [0, 1].
+        """
+        picture = with_channels(self.read(self.targets[stem_of(name)]), 1)
+        return to_levels(picture).float() / 255
 
     def dataset(self, split: Split) -> Dataset:
         if split != "test":
@@ -193,6 +255,56 @@ class Requests(Dataset):
         if (label := self.labels[index]) is not None:
             item[f"{self.side}_label"] = label
         return item
+
+
+class Coloured(Dataset):
+    """Requests with the style and the colours that are wanted.
+
+    Args:
+        requests: what to colour.
+        style_hint: vector of the style of all.
+        hints: files of hints, one per picture.
+        preprocess: what was done with the pictures; hints are resized and cropped alike.
+        saturation: factor of the hints' saturation.
+    """
+
+    def __init__(
+        self,
+        requests: Requests,
+        style_hint: Tensor | None,
+        hints: Sequence[Path | None] | None,
+        preprocess: Preprocess,
+        saturation: float,
+    ) -> None:
+        self.requests = requests
+        self.style_hint = style_hint
+        self.hints = hints
+        self.preprocess = preprocess
+        self.saturation = saturation
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def __getitem__(self, key: int) -> dict[str, Any]:
+        item = self.requests[key]
+        if self.style_hint is not None:
+            item["style_hint"] = self.style_hint
+        if self.hints is not None:
+            path = self.hints[key % len(self.hints)]
+            item["hints"] = self._hints(path, item[f"{self.requests.side}_size"].tolist())
+        return item
+
+    def _hints(self, path: Path | None, size: Sequence[int]) -> Tensor:
+        """The hints of a picture of ``size`` (height, width)."""
+        width, height = self.preprocess.scaled_size((size[1], size[0]))
+        hints = torch.zeros(4, height, width) if path is None else read_hints(path, (height, width), self.saturation)
+        if self.preprocess.crops:
+            hints = F.center_crop(hints, [self.preprocess.crop_size])
+        return hints
+
+
+def _read_clean(path: Path, read: Callable[[Path], Picture], how: CleanLines) -> Picture:
+    return clean_picture(read(path), how)
 
 
 def sample_name(name: str, sample: int, samples: int) -> str:

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 
 from sketchgan.data.base import Split, TranslationData
+from sketchgan.data.hint_cache import Paintings
 from sketchgan.data.index import NameIndex, match, scan
 from sketchgan.data.pictures import MAX_PIXELS, PictureError, ValueRange, read_picture
 from sketchgan.data.source import OnBadImage, PictureSet, SidesOf, Source, class_of, doubled_names, leave_out_bad
@@ -135,8 +136,16 @@ class Folders(TranslationData):
                 prepared = [replace(source, doubled=doubled_names(source.names[0])) for source in prepared]
             if self.check_images:
                 prepared = self._usable(split, prepared)
-            self._datasets[split] = PictureSet(list(zip(sides, prepared, strict=True)), preprocess, training, self.seed)
+            self._datasets[split] = self._pictures(list(zip(sides, prepared, strict=True)), preprocess, training)
         return self._datasets[split]
+
+    def paintings(self) -> Paintings:
+        sides, source = next((sides, source) for sides, source in self.dataset("train").sources if "B" in sides)
+        return source.paintings(sides.index("B"), self.root, f"{self.value_range}")
+
+    def _pictures(self, sources: list[SidesOf], preprocess: Preprocess, training: bool) -> PictureSet:
+        """The data set of prepared sources."""
+        return PictureSet(sources, preprocess, training, self.seed)
 
     def _usable(self, split: Split, sources: list[Source]) -> list[Source]:
         """Sources without the files that cannot be read, or an error that lists them."""

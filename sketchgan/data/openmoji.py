@@ -1,19 +1,23 @@
 """Sketches and pictures by people, embedded in the package: OpenMoji and Noto Emoji."""
 
 import functools
+import hashlib
 import io
 import json
 import random
 import zipfile
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from sketchgan.data.base import Split, TranslationData
-from sketchgan.data.transforms import Augmentation, Preprocess
+from sketchgan.data.hint_cache import Paintings
+from sketchgan.data.recolouring import RecolourMode, draw_palette, draw_turn, exchanged, turned
+from sketchgan.data.transforms import Augmentation, Preprocess, to_tensor
 
 GROUPS = (
     "animals-nature",
@@ -24,6 +28,8 @@ GROUPS = (
     "smileys-emotion",
     "people-body",
 )
+PEOPLE = GROUPS[-1]
+TONES = ("1F3FB", "1F3FC", "1F3FD", "1F3FE", "1F3FF")  # in the codes of people
 
 
 class OpenMoji(TranslationData):
@@ -39,6 +45,12 @@ class OpenMoji(TranslationData):
     With ``open_domain``, training has no line art of some groups, as AODA expects it: A comes in shuffled order from
     the other groups (again from the start, as there is less of it), B at random from all of them.
 
+    A drawing tells most of its colours (faces are yellow, leaves green), and a network that learns from such pairs may
+    ignore the picture whose style is wanted. With ``recolour``, training draws the colours of paintings anew, and only
+    the painting tells them. With ``styles="tone"``, batches have ``"style"``: for people, of whose line art there are
+    six skin tones, the painting of another person of the same tone, so that there is a true picture to what another
+    picture's style was asked for; for everything else, the painting itself.
+
     Args:
         paired: OpenMoji's colours as B (True) or Noto Emoji (False).
         image_size: side in pixels; other than the archive's, pictures are resized.
@@ -52,14 +64,22 @@ class OpenMoji(TranslationData):
         seed: of order and augmentation.
         open_domain: groups whose line art is withheld from training, though not from validation and test; only with
             ``paired=False``.
+        recolour: probability with which a training pair's colours are drawn anew, for ``paired=True``; those of people
+            are kept with ``styles="tone"``.
+        recolour_mode: "hue" turns all hues by one angle and changes saturation and brightness, so that shades remain
+            shades, and greys grey; "palette" gives every colour of a picture, greys too, another one of its own.
+        styles: "own" gives no styles, which is for modules to take B; "tone" see above, for ``paired=True`` and
+            ``direction="AtoB"``. The other person is drawn in training and always the same in evaluation, and not
+            shifted or mirrored; it is of the same split, or of training where the split has no other of that tone
+            (the embedded archive has one person to validate with).
 
     Attributes:
         groups: those in use.
 
     Raises:
-        ValueError: for an unknown group or direction, an ``open_domain`` that leaves no line art or is asked of pairs
-            or of swapped domains,
-            or a file that is no such archive.
+        ValueError: for an unknown group, direction, mode or style, an ``open_domain`` that leaves no line art or is
+            asked of pairs or of swapped domains, a ``recolour`` or ``styles`` that is asked of what has none, or a file
+            that is no such archive.
         FileNotFoundError: if the archive does not exist.
 
     Examples:
@@ -84,6 +104,9 @@ class OpenMoji(TranslationData):
         num_workers: int = 0,
         seed: int = 0,
         open_domain: list[str] | None = None,
+        recolour: float = 0.0,
+        recolour_mode: RecolourMode = "hue",
+        styles: Literal["own", "tone"] = "own",
     ) -> None:
         super().__init__(batch_size, eval_batch_size, num_workers, seed)
         if unknown := set(groups or ()) - set(GROUPS):
@@ -98,6 +121,26 @@ class OpenMoji(TranslationData):
         self.augmentation = Augmentation(image_size, shift=image_size // 16, flip=True)
         self.augment = augment
         self.archive = archive
+        self.recolour = recolour
+        self.recolour_mode = recolour_mode
+        self.styles = styles
+        self._check_colours()
+
+    def _check_colours(self) -> None:
+        if not 0 <= self.recolour <= 1:
+            raise ValueError(f"recolour is a probability, 0 to 1, got {self.recolour}")
+        if self.recolour_mode not in get_args(RecolourMode):
+            raise ValueError(
+                f"recolour_mode must be one of {', '.join(get_args(RecolourMode))}, got {self.recolour_mode!r}"
+            )
+        if self.styles not in ("own", "tone"):
+            raise ValueError(f'styles must be "own" or "tone", got {self.styles!r}')
+        if self.recolour and not self.paired:
+            raise ValueError("recolour is for pairs, whose drawings tell colours; use paired=True, or leave it at 0")
+        if self.styles == "tone" and not (self.paired and self.direction == "AtoB"):
+            raise ValueError(
+                'styles="tone" gives styles to line art that has a painting; use paired=True, direction="AtoB"'
+            )
 
     def state_dict(self) -> dict[str, Any]:
         preprocess = Preprocess("resize_and_crop", self.image_size, self.image_size, flip=False)
@@ -131,9 +174,28 @@ class OpenMoji(TranslationData):
             )
         return tuple(group for group in GROUPS if group in groups)
 
+    def paintings(self) -> Paintings:
+        entries, pictures = read_archive(self.archive)
+        codes = [entry["code"] for entry in entries if entry["split"] == "train" and entry["group"] in self.groups]
+        number = 0 if self.direction == "BtoA" else 1 if self.paired else 2
+
+        def read(index: int) -> Tensor:
+            triptych = Image.open(io.BytesIO(pictures[codes[index]])).convert("RGB")
+            return to_tensor(panel(triptych, number))
+
+        return Paintings(
+            len(codes),
+            lambda index: f"{codes[index]}.png",
+            lambda index: hashlib.sha256(pictures[codes[index]]).hexdigest(),
+            read,
+            f"{Path(self.archive or 'openmoji').name}, {('line art', 'colour', 'Noto')[number]}",
+            None if self.archive is None else Path(self.archive).parent,
+        )
+
     def dataset(self, split: Split) -> Dataset:
         entries, pictures = read_archive(self.archive)
-        chosen = [entry for entry in entries if entry["split"] == split and entry["group"] in self.groups]
+        in_use = [entry for entry in entries if entry["group"] in self.groups]
+        chosen = [entry for entry in in_use if entry["split"] == split]
         return OpenMojiSplit(
             chosen,
             pictures,
@@ -144,6 +206,9 @@ class OpenMoji(TranslationData):
             augment=self.augment,
             seed=self.seed,
             withheld=self.open_domain,
+            recolour=self.recolour if split == "train" else 0.0,
+            recolour_mode=self.recolour_mode,
+            partners=style_partners(chosen, in_use) if self.styles == "tone" else None,
         )
 
 
@@ -161,8 +226,32 @@ def read_archive(path: str | None) -> tuple[list[dict[str, Any]], dict[str, byte
         raise ValueError(f"{source} is not an archive of examples/build_openmoji.py: {error}") from error
 
 
+def style_partners(entries: list[dict[str, Any]], everyone: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """For each person in ``entries``, by code: the other people of the same skin tone, or if none those of training."""
+    partners = {}
+    for entry in (entry for entry in entries if entry["group"] == PEOPLE):
+        others = [
+            other
+            for other in everyone
+            if other["group"] == PEOPLE
+            and other["skin_tone"] == entry["skin_tone"]
+            and person_of(other["code"]) != person_of(entry["code"])
+        ]
+        near = [other for other in others if other["split"] == entry["split"]]
+        partners[entry["code"]] = near or [other for other in others if other["split"] == "train"]
+    return partners
+
+
+def person_of(code: str) -> str:
+    """Code without the skin tone, and without the mark that one emoji has only where it has no tone."""
+    return "-".join(part for part in code.split("-") if part not in (*TONES, "FE0F"))
+
+
 class OpenMojiSplit(Dataset):
-    """One split; see `OpenMoji`. Line art of the groups in ``withheld`` is left out of training."""
+    """One split; see `OpenMoji`. Line art of the groups in ``withheld`` is left out of training.
+
+    Where there are ``partners``, they hold those whose style a person may be wanted in, by the person's code.
+    """
 
     def __init__(
         self,
@@ -175,6 +264,9 @@ class OpenMojiSplit(Dataset):
         augment: bool,
         seed: int,
         withheld: tuple[str, ...] = (),
+        recolour: float = 0.0,
+        recolour_mode: RecolourMode = "hue",
+        partners: dict[str, list[dict[str, Any]]] | None = None,
     ) -> None:
         self.entries = entries
         self.drawn = [entry for entry in entries if not training or entry["group"] not in withheld]
@@ -185,6 +277,9 @@ class OpenMojiSplit(Dataset):
         self.training = training
         self.augment = augment
         self.seed = seed
+        self.recolour = recolour
+        self.recolour_mode = recolour_mode
+        self.partners = partners
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -202,10 +297,11 @@ class OpenMojiSplit(Dataset):
                 draw_b = self.augmentation.make_params(rng)
         triptych_a = self._triptych(a)
         triptych_b = triptych_a if b is a else self._triptych(b)
-        sides = {
-            "A": (panel(triptych_a, 0), draw_a, a),
-            "B": (panel(triptych_b, 1 if self.paired else 2), draw_b, b),
-        }
+        painting = panel(triptych_b, 1 if self.paired else 2)
+        others = (self.partners or {}).get(b["code"])
+        if self.recolour and not others and rng.random() < self.recolour:
+            painting = self._recoloured(painting, rng)
+        sides = {"A": (panel(triptych_a, 0), draw_a, a), "B": (painting, draw_b, b)}
         if self.swap:
             sides = {"A": sides["B"], "B": sides["A"]}
         sample: dict[str, Any] = {}
@@ -213,7 +309,15 @@ class OpenMojiSplit(Dataset):
             sample[side] = self.augmentation(picture, draw)
             sample[f"{side}_label"] = GROUPS.index(entry["group"])
             sample[f"{side}_path"] = f"{entry['code']}.png"
+        if self.partners is not None:
+            other = self.augmentation(panel(self._triptych(rng.choice(others)), 1)) if others else sample["B"]
+            sample["style"] = other
         return sample
+
+    def _recoloured(self, painting: Image.Image, rng: random.Random) -> Image.Image:
+        if self.recolour_mode == "palette":
+            return exchanged(painting, draw_palette(rng))
+        return turned(painting, draw_turn(rng))
 
     def _triptych(self, entry: dict[str, Any]) -> Image.Image:
         return Image.open(io.BytesIO(self.pictures[entry["code"]])).convert("RGB")

@@ -14,24 +14,25 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as F
 
+from sketchgan.data.hint_cache import Paintings
 from sketchgan.data.index import NameIndex, stem_of
 from sketchgan.data.pictures import PictureError, with_channels
 from sketchgan.data.sketch_input import SketchInput
-from sketchgan.data.transforms import Picture, Preprocess, size_of
+from sketchgan.data.transforms import Picture, Preprocess, size_of, to_tensor
 
 OnBadImage = Literal["raise", "skip"]
 
 
 @dataclass(frozen=True)
 class Source:
-    """The picture files of a split: one per entry, or two that belong together, or one that holds two side by side.
+    """The picture files of a split: one per entry, or several that belong together, or one that holds two side by side.
 
     Attributes:
-        folders: where they are; two for pairs in two trees.
+        folders: where they are; two for pairs in two trees, more where A exists several times.
         names: relative to the folders.
         entries: which of the names, int64.
         read: reads a file.
-        channels: of the one or two pictures of an entry.
+        channels: of the pictures of an entry.
         preprocess: what will be done with them; here only asked whether they are large enough.
         classes: sub-folders that are labels, if they are.
         doubled: names without suffix that several files have; see ``written``.
@@ -82,11 +83,40 @@ class Source:
         except ValueError as error:
             raise PictureError(f"{paths[0]} {error}") from None
         if len(sizes) > 1:
-            a, b = ("x".join(map(str, size_of(picture))) for picture in pictures)
+            *a, b = ("x".join(map(str, size_of(picture))) for picture in pictures)
             raise PictureError(
-                f"{paths[0]}: A is {a} and B {b} pixels; a pair needs one size unless preprocess='resize_and_crop'"
+                f"{paths[0]}: A is {' or '.join(a)} and B {b} pixels; a pair needs one size unless "
+                "preprocess='resize_and_crop'"
             )
         return pictures
+
+    def paintings(self, side: int, root: Path, settings: str = "") -> Paintings:
+        """The pictures of one side, for their style.
+
+        Args:
+            side: which of the one or two pictures of an entry.
+            root: folder of the data.
+            settings: of the reading, if pictures depend on any.
+        """
+        folder = self.folders[side % len(self.folders)]
+        half = side if len(self.folders) < len(self.channels) else ""  # side by side in a file
+
+        def stamp(index: int) -> str:
+            status = os.stat(folder / self.name(index, side))
+            return f"{status.st_size} {status.st_mtime_ns} {half} {self.channels[side]} {settings}"
+
+        def read(index: int) -> Tensor:
+            if len(self.folders) == 1:
+                return to_tensor(with_channels(self.pictures(index)[side], 3))
+            path = folder / self.name(index, side)
+            picture = self.read(path)  # without its partner
+            try:
+                return to_tensor(with_channels(with_channels(picture, self.channels[side]), 3))
+            except PictureError as error:
+                raise PictureError(f"{path} {error}") from None
+
+        scope = os.path.relpath(folder, root)
+        return Paintings(len(self), lambda index: self.name(index, side), stamp, read, scope, root)
 
     def only(self, entries: Iterable[int]) -> "Source":
         """Some of the entries."""

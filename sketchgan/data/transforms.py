@@ -15,7 +15,9 @@ from sketchgan.ops import pad_to_multiple
 Picture = Image.Image | Tensor
 """A Pillow picture of 8 bits, or a float tensor ``(C, H, W)`` in [0, 1] for everything that Pillow cannot hold."""
 
-PreprocessMode = Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none", "native"]
+PreprocessMode = Literal[
+    "resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "scale_short", "none", "native"
+]
 Resample = Literal["bicubic", "bilinear"]
 
 
@@ -72,6 +74,8 @@ class Preprocess:
     - ``crop``: crop the picture as it is;
     - ``scale_width``: resize to the width ``load_size``, keep the proportions (at least ``crop_size`` high);
     - ``scale_width_and_crop``: the same, then crop;
+    - ``scale_short``: resize the short side to ``load_size``, the long one in proportion to the nearest multiple of 64,
+      as Style2Paints' first server does;
     - ``none``: round both sides to multiples of four;
     - ``native``: keep the size, which the official code does not have.
 
@@ -81,7 +85,7 @@ class Preprocess:
 
     Args:
         mode: one of these.
-        load_size: side or width after resizing, in pixels.
+        load_size: side, width or short side after resizing, in pixels.
         crop_size: side of the crop.
         flip: mirror left to right with probability one half.
         resample: filter of the resizing, "bicubic" or "bilinear".
@@ -186,6 +190,12 @@ class Preprocess:
         elif self.mode in ("scale_width", "scale_width_and_crop"):
             if width != self.load_size or height < self.crop_size:
                 width, height = self.load_size, int(max(self.load_size * height / width, self.crop_size))
+        elif self.mode == "scale_short":
+            short = min(width, height)
+            width, height = (
+                self.load_size if side == short else max((int(side * (self.load_size / short)) + 32) // 64, 1) * 64
+                for side in (width, height)
+            )
         elif self.mode == "none":
             width, height = (max(4, round(side / 4) * 4) for side in size)
         if self.crops and min(width, height) < self.crop_size:

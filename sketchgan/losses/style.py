@@ -52,7 +52,7 @@ class StyleAdversarialLoss:
 
     def real(self, score: Tensor, style: Tensor) -> Tensor:
         """The discriminator's loss on scores of real paintings, whose styles these are."""
-        wanted = standardised(style)
+        wanted = standardised(style.to(torch.promote_types(style.dtype, score.dtype)))
         score = score.to(wanted.dtype)
         if self.mode == "regression":
             return F.mse_loss(score, wanted)

@@ -4,6 +4,8 @@ from sketchgan.metrics.class_accuracy import ClassAccuracy
 from sketchgan.metrics.distribution import DistributionScores, block_kid, inception_score
 from sketchgan.metrics.features import FeatureNet, auxiliary_net, feature_net, lpips
 from sketchgan.metrics.frechet import frechet_distance
+from sketchgan.metrics.matrix_effects import matrix_effects
+from sketchgan.metrics.palette import palette, palette_distance
 from sketchgan.metrics.segmentation import FCNScore
 from sketchgan.networks import openmoji_classifier
 
@@ -18,5 +20,8 @@ __all__ = [
     "frechet_distance",
     "inception_score",
     "lpips",
+    "matrix_effects",
     "openmoji_classifier",
+    "palette",
+    "palette_distance",
 ]

@@ -7,9 +7,11 @@ from sketchgan.networks.hrnet import HRNetClassifier
 from sketchgan.networks.inception_v4 import InceptionV4Stem, inception_v4_from_tf, inception_v4_stem
 from sketchgan.networks.mobilefacenet import MobileFaceNet
 from sketchgan.networks.openmoji_classifier import OpenMojiClassifier, openmoji_classifier
+from sketchgan.networks.paintschainer import PaintsChainerDiscriminator, PaintsChainerUNet
 from sketchgan.networks.patch import PatchDiscriminator, PixelDiscriminator
 from sketchgan.networks.photo2cartoon import Photo2CartoonGenerator
 from sketchgan.networks.resnet import ResnetGenerator
+from sketchgan.networks.sketchkeras import SketchKerasUNet, pretrained_sketchkeras
 from sketchgan.networks.sketchygan import (
     ClassJudged,
     SketchyGANDiscriminator,
@@ -17,6 +19,15 @@ from sketchgan.networks.sketchygan import (
     decay_groups,
 )
 from sketchgan.networks.style2paints import Painted, Style2PaintsDiscriminator, Style2PaintsGenerator
+from sketchgan.networks.style_encoders import (
+    ModuleStyle,
+    OpenMojiStyle,
+    PaletteStyle,
+    StyleEncoder,
+    VGGStyle,
+    palette,
+    style_encoder,
+)
 from sketchgan.networks.ugatit import Attended, Judged, UGATITDiscriminator, UGATITGenerator
 from sketchgan.networks.unet import EncoderDecoderGenerator, UNetGenerator
 from sketchgan.networks.vgg import FrozenVGG
@@ -33,22 +44,33 @@ __all__ = [
     "InceptionV4Stem",
     "Judged",
     "MobileFaceNet",
+    "ModuleStyle",
     "OpenMojiClassifier",
+    "OpenMojiStyle",
     "Painted",
+    "PaintsChainerDiscriminator",
+    "PaintsChainerUNet",
+    "PaletteStyle",
     "PatchDiscriminator",
     "Photo2CartoonGenerator",
     "PixelDiscriminator",
     "ResnetGenerator",
+    "SketchKerasUNet",
     "SketchyGANDiscriminator",
     "SketchyGANGenerator",
     "Style2PaintsDiscriminator",
     "Style2PaintsGenerator",
+    "StyleEncoder",
     "UGATITDiscriminator",
     "UGATITGenerator",
     "UNetGenerator",
+    "VGGStyle",
     "decay_groups",
     "inception_v4_from_tf",
     "inception_v4_stem",
     "openmoji_classifier",
+    "palette",
     "pretrained_hed",
+    "pretrained_sketchkeras",
+    "style_encoder",
 ]

@@ -8,6 +8,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from sketchgan.networks.chainer_files import array_names, read_chainer
+
 
 def fetched(make: Callable[[], Any], *urls: str, otherwise: str, files: Sequence[str] | None = None) -> Any:
     """Build a network whose weights may have to be downloaded, with an error that says what to do offline.
@@ -45,7 +47,7 @@ def _hub_path(name: str) -> Path:
 
 
 def read_weights(path: str | Path) -> Any:
-    """What a local file of weights holds, ``.safetensors`` or anything that torch saved.
+    """What a local file of weights holds: ``.safetensors``, an archive of Chainer's, or anything that torch saved.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -58,6 +60,8 @@ def read_weights(path: str | Path) -> Any:
             return load_file(path)
         except Exception as error:
             raise ValueError(f"{path} is no readable safetensors file: {error}") from error
+    if Path(path).suffix == ".npz" or array_names(Path(path)):
+        return read_chainer(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -80,9 +84,7 @@ def weights_of(path: str | Path | None, url: str) -> Any:
     )
 
 
-def load_weights(
-    network: nn.Module, state: Any, path: str | Path, remedy: str = "", assign: bool = False
-) -> None:
+def load_weights(network: nn.Module, state: Any, path: str | Path, remedy: str = "", assign: bool = False) -> None:
     """Load a state dict strictly; only the batch counters of batch norm may be missing.
 
     Args:

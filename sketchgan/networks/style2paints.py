@@ -1,7 +1,8 @@
 """The networks of Style2Paints v1 (Zhang, Ji, Lin and Liu, ACPR 2017, arXiv 1706.03319, figures 2 and 3)."""
 
 from collections import OrderedDict
-from typing import Literal, NamedTuple
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -67,6 +68,9 @@ class Style2PaintsGenerator(nn.Module):
     """
 
     size_multiple = 32
+
+    enc: Any  # lists of pairs of layers, whose length and items mypy does not know
+    dec: Any
 
     def __init__(
         self,
@@ -142,7 +146,7 @@ class Style2PaintsGenerator(nn.Module):
     def forward(self, ink: Tensor, hint: Tensor, guides: bool | None = None) -> Tensor | Painted:
         """Paint; with ``guides`` (by default in training mode, where there are any) return a `Painted`."""
         self._check(ink, hint)
-        x, skips = ink, []
+        x, skips = ink, list[Tensor]()
         for level in self.enc:
             strided = level[0](x)
             x = level[1](strided)
@@ -216,7 +220,7 @@ class Style2PaintsDiscriminator(nn.Module):
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(in_channels, ndf, kernel_size=4, stride=2, padding=1)]
         widths = [ndf, 2 * ndf, 4 * ndf, 8 * ndf, 8 * ndf]
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             layers += [
                 nn.LeakyReLU(0.2, inplace=True),
                 nn.Conv2d(before, after, kernel_size=4, stride=2, padding=1, bias=False),

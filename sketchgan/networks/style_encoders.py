@@ -13,8 +13,6 @@ from sketchgan.networks.openmoji_classifier import openmoji_classifier
 from sketchgan.networks.pretrained import load_weights, read_weights
 from sketchgan.networks.vgg import SIDE, WIDTHS, FrozenVGG, check_pictures
 
-StyleName = Literal["vgg19", "openmoji", "palette"]
-
 
 class StyleEncoder(FrozenNetwork):
     """A vector for each picture; frozen, without gradient, in float32 also under autocast.
@@ -232,9 +230,7 @@ class ModuleStyle(StyleEncoder):
         return found.mean((2, 3)) if found.ndim == 4 else found
 
 
-def style_encoder(
-    which: StyleName | nn.Module | StyleEncoder = "vgg19", weights: str | Path | None = None
-) -> StyleEncoder:
+def style_encoder(which: str | nn.Module | StyleEncoder = "vgg19", weights: str | Path | None = None) -> StyleEncoder:
     """A style encoder by name, or one's own.
 
     Args:

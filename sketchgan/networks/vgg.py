@@ -65,10 +65,10 @@ class VGG(nn.Module):
         pools = sum(name.startswith("pool") for name in self.names)
         if min(x.shape[-2:]) < 2**pools:
             raise ValueError(
-                f"pictures of {x.shape[-1]}x{x.shape[-2]} pixels are too small for {self.names[-1]} of VGG, which wants "
+                f"pictures of {x.shape[-1]}x{x.shape[-2]} pixels are too small for VGG's {self.names[-1]}, which wants "
                 f"{2**pools} at least; enlarge them (size)"
             )
-        outputs = {}
+        outputs: dict[str, Tensor] = {}
         for name, layer in zip(self.names, (*self.features, *self.classifier), strict=True):
             x = layer(x.flatten(1) if name == "fc1" else x)
             outputs |= {name: x} if name in self.layers else {}

@@ -11,6 +11,7 @@ from sketchgan.ops.heatmap import heatmap_picture
 from sketchgan.ops.image_pool import Dice, ImagePool
 from sketchgan.ops.inference import inference_policy, seeds_of, use_statistics
 from sketchgan.ops.init import Init, init_weights
+from sketchgan.ops.line_art import blur_lines, draft_sizes
 from sketchgan.ops.lr import (
     LRPolicy,
     cosine_decay,
@@ -36,8 +37,10 @@ __all__ = [
     "TensorFlowAdam",
     "advance_spectral_norm",
     "average_batch_norm",
+    "blur_lines",
     "clamp_parameters",
     "cosine_decay",
+    "draft_sizes",
     "dragan_penalty",
     "floored_decay_by_iteration",
     "floored_lr_by_iteration",

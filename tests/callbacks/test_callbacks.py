@@ -6,7 +6,7 @@ from training import quiet_trainer
 
 from sketchgan import CycleGAN, Pix2Pix
 from sketchgan.callbacks import GracefulStop, ImageMetrics, SampleGrid
-from sketchgan.callbacks.sample_grid import draw_grid
+from sketchgan.callbacks.grids import draw_grid
 from sketchgan.data import OpenMoji
 from sketchgan.networks import PatchDiscriminator, ResnetGenerator, UNetGenerator
 

@@ -4,6 +4,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+from torch.utils._pytree import tree_leaves
 from witness import fresh, trainer
 from zoo import ZOO
 
@@ -44,7 +45,7 @@ def test_networks_compile_alike(name, attribute):
         torch.manual_seed(0)
         run.zero_grad()
         outputs = run(*(x.detach() if isinstance(x, torch.Tensor) else x for x in given[0]))
-        outputs = [x for x in (outputs if isinstance(outputs, tuple) else [outputs]) if x is not None]
+        outputs = [x for x in tree_leaves(outputs) if x is not None]
         sum(x.square().mean() for x in outputs if x.requires_grad).backward()
         gradients = [p.grad for p in run.parameters() if p.requires_grad]
         made.append([*outputs, *gradients, *run.buffers()])

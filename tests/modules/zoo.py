@@ -281,7 +281,7 @@ ZOO = {
         forwards={"generator": 1, "discriminator": 3},
         calls={"generator": 1, "discriminator": 3},
         per_sample=style2paints_per_sample,
-        per_sample_settings={"adv_schedule": "dcgan", "hint_dropout": 0.0, "colour_hints": False},
+        per_sample_settings={"style": "openmoji", "adv_schedule": "dcgan"},
         settings={
             "style": "openmoji",
             "adv_schedule": "style",
