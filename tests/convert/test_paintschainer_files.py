@@ -221,10 +221,7 @@ def test_the_line_network_is_read_as_it_is(file):
     ("change", "message"),
     [
         (lambda v: v.pop("bnd3/avg_var"), r"liner holds no weights of PaintsChainerUNet \(missing: bnd3.running_var\)"),
-        (
-            lambda v: v.update({"c9/W": v["c0/W"]}),
-            r"liner holds no weights of PaintsChainerUNet \(unknown: c9.weight\)",
-        ),
+        (lambda v: v.update({"c9/W": v["c0/W"]}), r"liner holds no .* \(unknown: c9.weight\)"),
         (lambda v: v.update({"c8/W": v["c8/W"][:, :3]}), r"liner holds no .* \(of another shape: c8.weight\)"),
         (lambda v: v.update({"c0/b": np.asarray(None)}), "liner is damaged, or holds more than arrays of numbers"),
     ],
