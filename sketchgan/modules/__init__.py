@@ -6,6 +6,7 @@ from sketchgan.modules.base import GANModule
 from sketchgan.modules.cyclegan import CycleGAN
 from sketchgan.modules.loading import load
 from sketchgan.modules.paintschainer import PaintsChainer
+from sketchgan.modules.paintschainer_refiner import PaintsChainerRefiner
 from sketchgan.modules.photo2cartoon import Photo2Cartoon
 from sketchgan.modules.pix2pix import Pix2Pix
 from sketchgan.modules.sketchygan import SketchyGAN
@@ -19,6 +20,7 @@ __all__ = [
     "CycleGAN",
     "GANModule",
     "PaintsChainer",
+    "PaintsChainerRefiner",
     "Photo2Cartoon",
     "Pix2Pix",
     "SketchyGAN",

@@ -85,7 +85,7 @@ class ColouringModule(GANModule):
         return values if self.units == "official" else values * 128 + 128
 
     def picture(self, levels: Tensor) -> Tensor:
-        """RGB of levels, clipped to [-1, 1]; in official units the levels are clipped first, as in the official code."""
+        """RGB of levels, clipped to [-1, 1]; in official units levels are clipped first, as in the official code."""
         levels = levels.clamp(0, 255) if self.units == "official" else levels
         return yuv_to_rgb(levels).clamp(-1, 1)
 
