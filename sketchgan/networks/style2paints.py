@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -68,6 +68,9 @@ class Style2PaintsGenerator(nn.Module):
     """
 
     size_multiple = 32
+
+    enc: Any  # lists of pairs of layers, whose length and items mypy does not know
+    dec: Any
 
     def __init__(
         self,
@@ -143,7 +146,7 @@ class Style2PaintsGenerator(nn.Module):
     def forward(self, ink: Tensor, hint: Tensor, guides: bool | None = None) -> Tensor | Painted:
         """Paint; with ``guides`` (by default in training mode, where there are any) return a `Painted`."""
         self._check(ink, hint)
-        x, skips = ink, []
+        x, skips = ink, list[Tensor]()
         for level in self.enc:
             strided = level[0](x)
             x = level[1](strided)

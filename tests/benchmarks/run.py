@@ -18,13 +18,24 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent)]
 
 import torch  # noqa: E402
 
-from benchmarks import importing, loading, machine, official, operators, overhead, report, training  # noqa: E402
+from benchmarks import (  # noqa: E402
+    importing,
+    inference,
+    loading,
+    machine,
+    official,
+    operators,
+    overhead,
+    report,
+    training,
+)
 from benchmarks.workloads import PAPERS  # noqa: E402
 
 PARTS = {
     "training": "Training steps",
     "overhead": "Overhead of the Trainer",
     "official": "Against the official loop",
+    "inference": "Inference",
     "loading": "Reading pictures",
     "importing": "Import",
     "profile": "Profile",
@@ -41,6 +52,8 @@ def measure(part: str, args: argparse.Namespace) -> list[report.Table]:
         return overhead.tables(args.modules, args.short, args.device, rounds, limit)
     if part == "official":
         return official.tables(args.modules, args.short, args.device, rounds, limit)
+    if part == "inference":
+        return inference.tables(args.device, rounds)
     if part == "loading":
         return loading.tables(args.device, rounds, limit)
     if part == "importing":

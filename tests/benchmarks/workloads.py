@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks import plain_aoda, plain_sketchygan, plain_ugatit
+from benchmarks import plain_aoda, plain_sketchygan, plain_style2paints, plain_ugatit
 from benchmarks.plain import Step, cyclegan_step, pix2pix_step
-from sketchgan import AODA, UGATIT, CycleGAN, GANModule, Pix2Pix, SketchyGAN
+from sketchgan import AODA, UGATIT, CycleGAN, GANModule, Pix2Pix, SketchyGAN, Style2Paints
 from sketchgan.losses import PerceptualLoss
 from sketchgan.networks import (
     AODAGenerator,
@@ -21,10 +21,14 @@ from sketchgan.networks import (
     ResnetGenerator,
     SketchyGANDiscriminator,
     SketchyGANGenerator,
+    Style2PaintsDiscriminator,
+    Style2PaintsGenerator,
     UGATITDiscriminator,
     UGATITGenerator,
     UNetGenerator,
 )
+from sketchgan.networks.style_encoders import VGGStyle
+from sketchgan.networks.vgg import VGG
 
 
 @dataclass(frozen=True)
@@ -181,6 +185,54 @@ def labelled(batch_size: int, side: int) -> dict[str, Any]:
     return two_domains(batch_size, side) | {f"{domain}_label": torch.randint(10, (batch_size,)) for domain in "AB"}
 
 
+class UntrainedVGG(VGGStyle):
+    """With random weights: its time does not depend on them."""
+
+    def build(self) -> nn.Module:
+        return VGG(["fc1"], 19, self.vgg.widths)
+
+
+def vgg_widths(width: int) -> tuple[int, ...]:
+    """The published ones for ``width=64``."""
+    return width, 2 * width, 4 * width, 8 * width, 8 * width, 64 * width
+
+
+def style2paints(side: int, width: int, fused: bool) -> Style2Paints:
+    """The adversary of styles all the time; of the generator the published widths belong to ``width=64``."""
+    return Style2Paints(
+        Style2PaintsGenerator(64 * width, ngf=width // 4, mid=32 * width),
+        Style2PaintsDiscriminator(64 * width, ndf=width),
+        style=UntrainedVGG(widths=vgg_widths(width)),
+        adv_schedule="style",
+        fused=fused,
+        lr_policy="constant",
+    )
+
+
+def official_style2paints(side: int, width: int) -> nn.ModuleDict:
+    return plain_style2paints.style2paints(width // 4, width, 64 * width, 32 * width, 64 * width, vgg=vgg_widths(width))
+
+
+def official_style2paints_step(nets: nn.ModuleDict) -> Step:
+    iteration = plain_style2paints.iteration(nets)
+
+    def step(batch: Mapping[str, Any]) -> None:
+        iteration((1 - batch["A"]) / 2, batch["B"])
+
+    return step
+
+
+def sketches_and_paintings(batch_size: int, side: int) -> dict[str, Any]:
+    """Noise; A has one channel."""
+    pictures = two_domains(batch_size, side)
+    return pictures | {"A": pictures["A"][:, :1].contiguous()}
+
+
+def with_vectors(batch_size: int, side: int) -> dict[str, Any]:
+    """And the paintings' style vectors, as a cache gives them; for networks of the published widths."""
+    return sketches_and_paintings(batch_size, side) | {"style_hint": torch.randn(batch_size, 4096)}
+
+
 def two_domains(batch_size: int, side: int) -> dict[str, Any]:
     """Uniform noise in [-1, 1]: the time of a step does not depend on what is in the pictures."""
     return {domain: torch.rand(batch_size, 3, side, side) * 2 - 1 for domain in "AB"}
@@ -230,6 +282,21 @@ PAPERS: dict[str, Paper] = {
         official=(official_aoda, partial(official_aoda_step, lambda_a=0.0)),
         short=((64, 1), (64, 4)),
         long=((128, 4), (256, 1)),
+        variant=True,
+    ),
+    "Style2Paints": Paper(
+        module=style2paints,
+        batch=sketches_and_paintings,
+        official=(official_style2paints, official_style2paints_step),
+        short=((256, 1),),
+        long=((128, 4), (256, 4), (512, 1)),
+    ),
+    "Style2Paints(cache_hints=True)": Paper(
+        module=style2paints,
+        batch=with_vectors,
+        official=(official_style2paints, official_style2paints_step),
+        short=((256, 1),),
+        long=((128, 4), (256, 4), (512, 1)),
         variant=True,
     ),
 }
