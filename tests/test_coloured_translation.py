@@ -285,11 +285,14 @@ def painter(channels, **settings):
 
 
 UNET = {"class_path": "UNetGenerator", "init_args": {"num_downs": 5, "ngf": 2}}
+UNETS = {"class_path": "PaintsChainerUNet", "init_args": {"ngf": 2}}
+COLOURED = {"class_path": "PaintsChainerDiscriminator", "init_args": {"ndf": 2, "image_size": 32}}
 JUDGE = {"class_path": "PatchDiscriminator", "init_args": {"in_channels": 6, "ndf": 2, "n_layers": 1}}
 SMALL = {"class_path": "Style2PaintsDiscriminator", "init_args": {"outputs": 1, "ndf": 2, "pool": 1}}
 MODELS = {
     "hints": painter(4, colour_hints=True, discriminator=SMALL, adv_schedule="dcgan"),
     "free": painter(1, hint_dropout=0.5, discriminator=SMALL, adv_schedule="dcgan"),
+    "chainer": {"class_path": "PaintsChainer", "init_args": {"generator": UNETS, "discriminator": COLOURED}},
     "pix2pix": {"class_path": "Pix2Pix", "init_args": {"generator": UNET, "discriminator": JUDGE}},
 }
 
@@ -352,9 +355,20 @@ def test_style2paints_is_what_the_module_makes(checkpoints):
     assert (shown("out/a.png") == made.permute(1, 2, 0).numpy()).all()
 
 
+def test_paintschainer_takes_hints_and_no_style(checkpoints, inputs):
+    Path("hints.json").write_text(json.dumps([DOT[0] | {"radius": 9}]))
+    args = ["translate", f"{checkpoints}/chainer.ckpt", inputs, "--accelerator=cpu"]
+    main([*args, "--out", "none"])
+    main([*args, "--out", "hints", "--hints", "hints.json"])
+    without, with_hints = shown("none/deep/b.png"), shown("hints/deep/b.png")
+    assert without.shape == (20, 50, 3)
+    assert (without != with_hints).any()
+
+
 @pytest.mark.parametrize(
     ("name", "args", "message"),
     [
+        ("chainer", ["--style", "style.png"], "PaintsChainer takes no style, but"),
         ("hints", [], "Style2Paints colours in the style of a picture; say which with style=PICTURE"),
         ("free", ["--hints", "hints.json"], "takes no colour hints, .*train it with colour_hints=True"),
         ("pix2pix", ["--style", "style.png"], "Pix2Pix takes no style, but"),

@@ -66,7 +66,7 @@ PACKAGES = [
     ".networks",
     ".ops",
 ]
-BESIDE = ("convert", "edges", "faces", "pairs", "recipes", "translate")  # no part of the LightningCLI
+BESIDE = ("convert", "edges", "faces", "pairs", "recipes", "sketches", "translate")  # no part of the LightningCLI
 OTHER_PROGRAMS = {".", "pip", "pytest", "python", "tensorboard"}
 
 
@@ -186,6 +186,8 @@ def files(tmp_path_factory) -> Path:
         (folder / "pictures" / name).mkdir(parents=True)
         for i in range(2):
             Image.effect_noise((300, 280), 50).convert("RGB").save(folder / "pictures" / name / f"{i}.png")
+    (folder / "paintings/train/paint").mkdir(parents=True)
+    Image.effect_noise((64, 64), 50).convert("RGB").save(folder / "paintings/train/paint/1.jpg")
     sketchy = runpy.run_path(str(Path(__file__).with_name("data") / "sketchy_tree.py"))
     sketchy["make_sketchy"](folder / "Sketchy")
     for name in ("ant", "zebra"):

@@ -97,7 +97,7 @@ class PredictionWriter(BasePredictionWriter):
         read = getattr(getattr(trainer, "datamodule", None), "drawing", None)
         if read is not None:
             return [read(name) for name in names]
-        return [with_channels((image.float().cpu() + 1) / 2, 1) for image in seen]
+        return [torch.as_tensor(with_channels((image.float().cpu() + 1) / 2, 1)) for image in seen]
 
     def _target(self, made: str, name: str) -> Path:
         """Where the translation of a file belongs, without a suffix; never outside the folder."""

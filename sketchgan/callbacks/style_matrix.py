@@ -81,8 +81,12 @@ class StyleMatrix(Callback):
         if styles is None:
             raise ValueError("StyleMatrix takes styles from style or B of the validation data, which has neither")
         if not self._wanted:
-            self._wanted = _places(batches * len(batch["A"]), self.sketches, self.styles)
-        last = batch_idx == batches - 1  # it may be shorter: places behind its end are moved to it
+            count = _most(trainer.val_dataloaders, batches * len(batch["A"]))
+            self._wanted = {
+                "sketches": _places(count, self.sketches, 0.25),
+                "styles": _places(count, self.styles, 0.75),
+            }
+        last = batch_idx == batches - 1  # it may be shorter than was known: places behind its end are moved to it
         for pictures, kept, places in (
             (batch["A"], self._sketches, self._wanted["sketches"]),
             (styles, self._styles, self._wanted["styles"]),
@@ -179,12 +183,18 @@ def _of_one_size(cells: Sequence[Tensor]) -> Tensor:
     return torch.stack([F.adaptive_avg_pool2d(pictures, (height, width)) for pictures in cells])
 
 
-def _places(count: int, sketches: int, styles: int) -> dict[str, list[int]]:
-    """Numbers of the samples whose sketches and styles are taken: evenly over all, styles between the sketches."""
-    return {
-        "sketches": [int((i + 0.25) * count / sketches) for i in range(min(sketches, count))],
-        "styles": [int((i + 0.75) * count / styles) for i in range(min(styles, count))],
-    }
+def _most(loaders: Any, most: int) -> int:
+    """How many samples the first validation set has for this process, at most as many as its batches could hold."""
+    loader = loaders[0] if isinstance(loaders, list | tuple) else loaders
+    sampler = getattr(loader, "sampler", None)
+    counts = getattr(loader, "batch_size", None) is not None and hasattr(sampler, "__len__")
+    return min(most, len(sampler)) if counts else most  # type: ignore[arg-type]
+
+
+def _places(count: int, wanted: int, at: float) -> list[int]:
+    """Numbers of samples, one from each of ``wanted`` equal parts of all: the one that lies at this share of it."""
+    wanted = min(wanted, count)
+    return [int((i + at) * count / wanted) for i in range(wanted)]
 
 
 def _refuse_unstyled(module: Any) -> None:

@@ -87,7 +87,7 @@ def style_protocol(module: Any, score: str) -> dict[str, str]:
     if score == "hint_effect":
         return {"range": "pictures in [-1, 1]"}
     if score.startswith("palette"):
-        return {"palette": "6 levels a channel, without paper"}
+        return {"palette": "4 levels a channel, paper counts a tenth"}
     style = getattr(module, "style", None)
     return {"net": f"style vectors of {getattr(style, 'name', type(module).__name__)}"}
 

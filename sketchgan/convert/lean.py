@@ -28,7 +28,8 @@ def for_inference(module: GANModule, settings: Mapping[str, Any]) -> tuple[dict[
         network = getattr(module, name)
         if isinstance(network, Style2PaintsGenerator) and network.guides:
             network.drop_guides()
-            default = {"hint_dim": network.hint_dim, "in_channels": network.enc[0][0].conv.in_channels}
+            in_channels = network.get_submodule("enc.0.0.conv").in_channels
+            default = {"hint_dim": network.hint_dim, "in_channels": in_channels}
             recipe = settings.get(name) or {"class_path": class_path(type(network)), "init_args": default}
             settings[name] = {**recipe, "init_args": {**recipe.get("init_args", {}), "guides": "none"}}
     return {key: value for key, value in module.state_dict().items() if not key.startswith(_OF_TRAINING)}, settings

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -12,7 +13,7 @@ from sketchgan.networks import PaintsChainerDiscriminator, PaintsChainerUNet
 from sketchgan.networks.chainer_files import chainer_names
 
 PAINTSCHAINER = {"unet_128_standard": "generator", "dis": "discriminator"}
-REFINER = {"unet_512_standard": "generator"}
+REFINER = {"unet_512_standard": "generator", "unet_128_standard": "draft"}
 ALONE: dict[type[nn.Module], str] = {PaintsChainerDiscriminator: "dis"}
 
 _ENTRIES = "/(W|b|gamma|beta|avg_mean|avg_var|N)"
@@ -43,8 +44,8 @@ def refuse_training_state(names: Iterable[str], path: Any) -> None:
         )
 
 
-def name_of(kind: type[nn.Module], settings: Mapping[str, Any], file: str) -> str:
-    """The name of a network, which for a U-Net only its file's name tells.
+def name_of(kind: type[nn.Module], settings: Mapping[str, Any], path: Path) -> str:
+    """The name of a network, which for a U-Net only its file's name tells; empty if it does not.
 
     Raises:
         ValueError: for the line network, which is no part of a file of ours.
@@ -53,10 +54,12 @@ def name_of(kind: type[nn.Module], settings: Mapping[str, Any], file: str) -> st
         return "dis"
     if is_line_network(settings):
         raise ValueError(
-            f"{file} is the line network, which is not converted: PaintsChainer's training takes the file as it is, as "
+            f"{path} is the line network, which is not converted: PaintsChainer's training takes the file as it is, as "
             "line_weights"
         )
-    return "unet_512_standard" if _OF_THE_REFINER.search(file) else "unet_128_standard"
+    if _OF_THE_REFINER.search(path.name):
+        return "unet_512_standard"
+    return "unet_128_standard" if "128" in path.name else ""
 
 
 def is_line_network(settings: Mapping[str, Any]) -> bool:

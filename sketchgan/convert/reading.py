@@ -33,6 +33,9 @@ from sketchgan.networks.chainer_files import array_names, read_arrays
 
 _JOINT = {name for system in SYSTEMS.values() if system.joint == ".pt" for name in system.names}
 _LETTERS = re.compile(rf"(net_(?P<letters>[A-Z](_[A-Z])?)|(^|_)(?P<name>{'|'.join(sorted(_JOINT))}))$")
+_MAKERS = ("generator", "draft")
+"""What the names of networks begin with that make pictures."""
+
 _TENSORFLOW = re.compile(r".*\.(npz|index|meta|data-\d{5}-of-\d{5})")
 
 
@@ -186,7 +189,7 @@ def _read_archives(src: Path, paths: list[Path], settings: Mapping[str, Any]) ->
         one = _network(str(path), state, settings)
         if src.is_dir() and is_line_network(one.settings):
             continue
-        name = name_of(one.kind, one.settings, path.name)
+        name = name_of(one.kind, one.settings, path) or ("unet_128_standard" if src.is_dir() else "")
         if name in networks:
             raise ValueError(
                 f"{src} holds two of the same kind, {Path(networks[name].source).name} and {path.name}; say which with "
@@ -271,7 +274,7 @@ def place(
 
 
 def _role(name: str) -> str:
-    return name if name == "classifier" else "generator" if name.startswith("generator") else "discriminator"
+    return name if name == "classifier" else "generator" if name.startswith(_MAKERS) else "discriminator"
 
 
 def _guess(networks: Mapping[str, OfficialWeights], src: Path) -> str:
@@ -285,7 +288,7 @@ def _guess(networks: Mapping[str, OfficialWeights], src: Path) -> str:
     if classes & {AODAGenerator, HRNetClassifier}:
         return "AODA"
     if classes & {PaintsChainerUNet, PaintsChainerDiscriminator}:
-        return "PaintsChainerRefiner" if set(networks) == {"unet_512_standard"} else "PaintsChainer"
+        return "PaintsChainerRefiner" if "unet_512_standard" in networks else "PaintsChainer"
     settings = (networks.get("G") or next(iter(networks.values()))).settings
     if len(networks) == 1 and (settings.get("upsample") == "smooth" or ("" in networks and _draws_lines(settings))):
         return "Anime2Sketch"
@@ -329,7 +332,7 @@ def ends(named: Mapping[str, OfficialWeights]) -> tuple[int, int]:
 
 
 def _expected(name: str, a: int, b: int) -> list[tuple[int, ...]]:
-    if name.startswith("generator"):
+    if name.startswith(_MAKERS):
         return [(b, a)] if name == "generator_ba" else [(a, b)]
     if name == "discriminator":
         return [(a + b,), (b,)]

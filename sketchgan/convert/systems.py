@@ -34,7 +34,6 @@ class System:
         module: our class.
         names: the networks, official → ours; a generator comes first.
         networks: those that the official code can build.
-        archives: each network has an archive of arrays (Chainer's), under its official name without an ending.
         joint: ending of the one file that holds all networks (".pt": by name; ".npz": TensorFlow's variables); if
             empty, each has a file of its own that ends in its name (``…_net_G_A.pth``).
         resample: filter of the official test script, which resizes pictures to squares.
@@ -45,13 +44,13 @@ class System:
         alone: which network a file with a single one holds whose name does not say; by class, else the first.
         assumed: settings of networks that weights do not show, where this code differs from that of pix2pix.
         data_parallel: networks whose official files have the prefix ``module.``, and are loaded with it.
+        archives: each network has an archive of arrays (Chainer's), under its official name without an ending.
     """
 
     module: type[GANModule]
     names: Mapping[str, str]
     networks: Sequence[OfficialNetwork]
     joint: Literal["", ".pt", ".npz"] = ""
-    archives: bool = False
     resample: Literal["bicubic", "bilinear"] = "bicubic"
     shared: tuple[str, ...] = ()
     arguments: Callable[[Settings], dict[str, Any]] = lambda settings: {}
@@ -60,6 +59,7 @@ class System:
     alone: Mapping[type[nn.Module], str] = field(default_factory=dict)
     assumed: Mapping[str, Any] = field(default_factory=dict)
     data_parallel: tuple[str, ...] = ()
+    archives: bool = False
 
     @property
     def name(self) -> str:

@@ -163,12 +163,13 @@ def _read_layer(path: Path) -> Tensor:
 
 
 def _read_entries(path: Path) -> tuple[list[Any], Palette]:
-    content = _read_json(path)
+    content: Any = _read_json(path)
     palette: Any = {}
     if isinstance(content, dict):
         if unknown := content.keys() - {"palette", "hints"}:
             raise ValueError(f"{path} has {_listed(unknown)} beside palette and hints; remove that")
-        content, palette = content.get("hints"), content.get("palette", {})
+        palette = content.get("palette", {})
+        content = content.get("hints")
     if not isinstance(content, list):
         raise ValueError(f'{path} must hold a list of hints, or {{"palette": {{…}}, "hints": […]}}')
     if isinstance(palette, str):

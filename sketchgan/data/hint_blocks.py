@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 FORMAT = "sketchgan hints 1"
 _DTYPES = {"F32": np.float32, "F16": np.float16}
@@ -54,9 +54,10 @@ def write_block(folder: Path, block: Block, about: Mapping[str, str]) -> Path:
     path = folder / f"block-{metadata['index'][:16]}.safetensors"
     with tempfile.TemporaryDirectory(prefix=_UNFINISHED, dir=folder) as hidden:
         unfinished = Path(hidden, path.name)
-        save_file({"names": block.names, "keys": block.keys, "vectors": block.vectors}, unfinished, metadata)
-        with unfinished.open("rb") as file:  # a power cut must not leave the name without the contents
-            os.fsync(file.fileno())
+        with unfinished.open("wb") as file:  # not by the library, whose files are for their owner alone
+            file.write(save({"names": block.names, "keys": block.keys, "vectors": block.vectors}, metadata))
+            file.flush()
+            os.fsync(file.fileno())  # a power cut must not leave the name without the contents
         os.replace(unfinished, path)
     return path
 
@@ -74,7 +75,9 @@ def read_blocks(folders: Sequence[Path], about: Mapping[str, str]) -> list[Block
             blocks.append(_read(path, about))
         except FileNotFoundError:  # another process has just removed it
             continue
-        except (OSError, SafetensorError, ValueError, KeyError) as error:
+        except OSError as error:
+            rank_zero_warn(f"{path} cannot be read ({error.strerror}); its style hints are computed again")
+        except (SafetensorError, ValueError, KeyError) as error:
             rank_zero_warn(
                 f"{path} cannot be used ({str(error) or type(error).__name__}); it is removed, and its style hints are "
                 "computed again"
@@ -95,6 +98,8 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _read(path: Path, about: Mapping[str, str]) -> Block:
+    with path.open("rb"):  # what is wrong with the disk is no damage of the file
+        pass
     with safe_open(path, "np") as file:  # compares the header with the length of the file
         metadata = file.metadata() or {}
         if wrong := [name for name, value in {**about, "format": FORMAT}.items() if metadata.get(name) != value]:

@@ -2,6 +2,7 @@
 
 import functools
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class PaintingFolders(Folders):
     def __init__(
         self,
         root: str | Path,
-        extractor: str | LineExtractor | None = None,
+        extractor: Callable | str | None = None,  # not LineExtractor: the command line takes classes for it
         line_intensity: float = 0.0,
         line_thickness: float = 0.0,
         channels_a: int = 1,

@@ -14,6 +14,7 @@ from sketchgan.losses.adversarial import (
 from sketchgan.losses.classification import focal_loss
 from sketchgan.losses.diversity import diversity_loss
 from sketchgan.losses.face_identity import FaceIdentityLoss, face_crop
+from sketchgan.losses.lines import LineLoss
 from sketchgan.losses.perceptual import PerceptualLoss
 from sketchgan.losses.style import StyleAdversarialLoss, StyleMode, standardised
 
@@ -24,6 +25,7 @@ __all__ = [
     "FaceIdentityLoss",
     "HingeLoss",
     "LeastSquaresLoss",
+    "LineLoss",
     "NonSaturatingLoss",
     "PerceptualLoss",
     "StyleAdversarialLoss",

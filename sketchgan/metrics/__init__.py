@@ -5,7 +5,7 @@ from sketchgan.metrics.distribution import DistributionScores, block_kid, incept
 from sketchgan.metrics.features import FeatureNet, auxiliary_net, feature_net, lpips
 from sketchgan.metrics.frechet import frechet_distance
 from sketchgan.metrics.matrix_effects import matrix_effects
-from sketchgan.metrics.palette import palette, palette_distance
+from sketchgan.metrics.palette import palette_distance
 from sketchgan.metrics.segmentation import FCNScore
 from sketchgan.networks import openmoji_classifier
 
@@ -22,6 +22,5 @@ __all__ = [
     "lpips",
     "matrix_effects",
     "openmoji_classifier",
-    "palette",
     "palette_distance",
 ]

@@ -5,6 +5,8 @@ from sketchgan.modules.aoda import AODA
 from sketchgan.modules.base import GANModule
 from sketchgan.modules.cyclegan import CycleGAN
 from sketchgan.modules.loading import load
+from sketchgan.modules.paintschainer import PaintsChainer
+from sketchgan.modules.paintschainer_refiner import PaintsChainerRefiner
 from sketchgan.modules.photo2cartoon import Photo2Cartoon
 from sketchgan.modules.pix2pix import Pix2Pix
 from sketchgan.modules.sketchygan import SketchyGAN
@@ -17,6 +19,8 @@ __all__ = [
     "Anime2Sketch",
     "CycleGAN",
     "GANModule",
+    "PaintsChainer",
+    "PaintsChainerRefiner",
     "Photo2Cartoon",
     "Pix2Pix",
     "SketchyGAN",

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sketchgan.modules.building import class_path
 from sketchgan.modules.weights import SUFFIX, read_weights
+from sketchgan.networks.chainer_files import array_names, read_chainer
 
 
 def read(path: str | Path) -> Any:
@@ -25,6 +26,8 @@ def read(path: str | Path) -> Any:
         raise FileNotFoundError(f"no checkpoint {path}")
     if path.suffix == SUFFIX:
         return read_weights(path)
+    if array_names(path):
+        return read_chainer(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=_can_be_mapped(path))
     except Exception as error:

@@ -84,6 +84,23 @@ def weights_of(path: str | Path | None, url: str) -> Any:
     )
 
 
+def generator_weights(path: str | Path) -> dict[str, Tensor]:
+    """Weights of a network by its own names, also from a checkpoint of a module that has it as ``generator``.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it holds more than tensors and plain values, or no weights.
+    """
+    state = read_weights(path)
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict):
+        raise ValueError(f"{path} holds no state dict")
+    prefix = "generator."
+    own = {key.removeprefix(prefix): value for key, value in state.items() if str(key).startswith(prefix)}
+    return own or state
+
+
 def load_weights(network: nn.Module, state: Any, path: str | Path, remedy: str = "", assign: bool = False) -> None:
     """Load a state dict strictly; only the batch counters of batch norm may be missing.
 

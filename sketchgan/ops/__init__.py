@@ -11,7 +11,7 @@ from sketchgan.ops.heatmap import heatmap_picture
 from sketchgan.ops.image_pool import Dice, ImagePool
 from sketchgan.ops.inference import inference_policy, seeds_of, use_statistics
 from sketchgan.ops.init import Init, init_weights
-from sketchgan.ops.line_art import blur_lines, draft_sizes
+from sketchgan.ops.line_art import blur_lines
 from sketchgan.ops.lr import (
     LRPolicy,
     cosine_decay,
@@ -40,7 +40,6 @@ __all__ = [
     "blur_lines",
     "clamp_parameters",
     "cosine_decay",
-    "draft_sizes",
     "dragan_penalty",
     "floored_decay_by_iteration",
     "floored_lr_by_iteration",

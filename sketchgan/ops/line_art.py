@@ -1,33 +1,7 @@
-"""What PaintsChainer's programs do with line drawings before its two networks."""
+"""Line drawings made ready for being shrunk."""
 
 import torch.nn.functional as F
 from torch import Tensor
-
-Size = tuple[int, int]
-
-
-def draft_sizes(height: int, width: int, short: int = 128) -> tuple[Size, Size]:
-    """At which sizes PaintsChainer drafts and refines a drawing.
-
-    The draft's long side is rounded down to a multiple of 16, that of the refined picture, four times as large, to the
-    nearest one; so the two grids may differ.
-
-    Args:
-        height: of the drawing, in pixels.
-        width: of the drawing, in pixels.
-        short: short side of the draft; a multiple of 16 for PaintsChainer's networks.
-
-    Returns:
-        Height and width of the draft, and of the refined picture.
-
-    Examples:
-        >>> draft_sizes(90, 126, short=32)
-        ((32, 32), (128, 176))
-    """
-    low, high = sorted((height, width))
-    small = short, max(int(high * (short / low)) // 16 * 16, 16)
-    large = 4 * short, (int(high * (4 * short / low)) + 8) // 16 * 16
-    return (small, large) if height <= width else (small[::-1], large[::-1])
 
 
 def blur_lines(lines: Tensor, kernel: int, white: float = 1.0) -> Tensor:

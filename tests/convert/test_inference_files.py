@@ -61,9 +61,7 @@ def test_a_painter_without_its_guides(guides, capsys):
     assert type(lean) is Style2Paints
     assert type(lean.discriminator) is Absent
     assert lean.generator.guides == ()
-    assert {
-        key for key in read("painter.safetensors")["state_dict"] if "guide" in key or "discriminator" in key
-    } == set()
+    assert not [key for key in read("painter.safetensors")["state_dict"] if "guide" in key or "discriminator" in key]
     assert lean.generator.state_dict().keys() == painter("none").generator.state_dict().keys()
     assert lean.hparams["generator"]["init_args"]["mid"] == 48
     a, style, hints = torch.rand(2, 1, 32, 64) * 2 - 1, torch.randn(2, 64), torch.rand(2, 4, 32, 64)

@@ -242,6 +242,20 @@ def test_a_foreign_block_is_not_believed(folder):
     assert not (place / "block-0000.safetensors").exists()
 
 
+def test_what_the_disk_refuses_is_not_removed(folder):
+    paired(folder).cache_hints(Counting())
+    (path,) = stored(folder)
+    kept = path.with_name("block-folder.safetensors")
+    kept.mkdir()
+    os.umask(mask := os.umask(0))
+    assert path.stat().st_mode & 0o777 == 0o666 & ~mask  # others may read it as they may read the pictures
+    encoder = Counting()
+    with pytest.warns(UserWarning, match=r"block-folder.safetensors cannot be read \(Is a directory\)"):
+        paired(folder).cache_hints(encoder)
+    assert encoder.count == 0
+    assert kept.exists()
+
+
 def paintings(count: int, width: int = 4) -> Paintings:
     return Paintings(
         count, lambda i: f"{i}.png", lambda i: "same", lambda i: torch.full((3, 2, width), i / 100), "numbers"

@@ -1,6 +1,8 @@
 """Colour hints as people give them: layers, points and strokes."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -191,6 +193,16 @@ def test_palettes(listed):
 def test_bad_lists_say_so(listed, content, message):
     with pytest.raises(ValueError, match=rf"hints\.json.*{message}"):
         read_hints(listed(content), (8, 8))
+
+
+def test_the_guides_example(listed):
+    guide = (Path(__file__).parents[2] / "docs/guides/translating.md").read_text()
+    (example,) = re.findall(r"^```text\n(\{.*?)^```$", guide, re.DOTALL | re.MULTILINE)
+    hints = read_hints(listed(example), (100, 100))
+    levels = (torch.tensor([0xFF, 0xE0, 0xC8]) / 127.5 - 1).tolist()
+    assert colour(hints, 51, 24) == pytest.approx(levels)
+    assert colour(hints, 54, 12) == pytest.approx([40 / 127.5 - 1, 30 / 127.5 - 1, 90 / 127.5 - 1])
+    assert (hints[3, 80, 10:30] == 1).all()
 
 
 def test_missing_palette(listed):

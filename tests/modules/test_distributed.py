@@ -38,7 +38,15 @@ def results(tmp_path_factory):
     return folder, [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
-WITH_BATCH_NORM = ("pix2pix", "cyclegan", "sketchygan", "aoda", "style2paints")
+WITH_BATCH_NORM = (
+    "pix2pix",
+    "cyclegan",
+    "sketchygan",
+    "aoda",
+    "style2paints",
+    "paintschainer",
+    "paintschainer_refiner",
+)
 
 
 @pytest.fixture(params=ZOO)

@@ -12,6 +12,8 @@ from sketchgan import (
     Anime2Sketch,
     CycleGAN,
     GANModule,
+    PaintsChainer,
+    PaintsChainerRefiner,
     Photo2Cartoon,
     Pix2Pix,
     SketchyGAN,
@@ -21,6 +23,8 @@ from sketchgan.data import Mixture, OpenMoji, OpenMojiEdges, OpenMojiSketches, S
 from sketchgan.networks import (
     AODAGenerator,
     HRNetClassifier,
+    PaintsChainerDiscriminator,
+    PaintsChainerUNet,
     PatchDiscriminator,
     Photo2CartoonGenerator,
     ResnetGenerator,
@@ -50,6 +54,7 @@ class Entry:
     data: dict[str, Any] = field(default_factory=dict)
     made_of: Callable[..., TranslationData] | None = None  # data of its own, by the same arguments
     way: Literal["AtoB", "BtoA"] = "AtoB"  # that it is looked at in
+    updates: tuple[str, ...] = ("g", "d")  # whose losses it has
     whole: bool = False  # small enough for what takes long and is the same in all modules
     rates: tuple[float, ...] = (1, 1, 2 / 3, 2 / 3)  # relative, in two epochs of two batches
 
@@ -180,6 +185,34 @@ def style2paints_per_sample() -> dict[str, nn.Module]:
     }
 
 
+def paintschainer_networks() -> dict[str, nn.Module]:
+    return {
+        "generator": PaintsChainerUNet(ngf=1),
+        "discriminator": PaintsChainerDiscriminator(ndf=1, image_size=SIZE),
+        "line_network": nn.AvgPool2d(4),  # without weights, which no checkpoint would hold
+    }
+
+
+def paintschainer_per_sample() -> dict[str, nn.Module]:
+    judge = PatchDiscriminator(3, ndf=2, n_layers=2, norm="instance")
+    return {
+        "generator": UNetGenerator(4, 3, num_downs=4, ngf=2, norm="instance", dropout=0.0),
+        "discriminator": nn.Sequential(judge, nn.Flatten(), nn.Linear(36, 2)),  # of two classes
+        "line_network": nn.AvgPool2d(4),
+    }
+
+
+def refiner_networks() -> dict[str, nn.Module]:
+    return {"generator": PaintsChainerUNet(ngf=1), "draft": PaintsChainerUNet(ngf=1)}
+
+
+def refiner_per_sample() -> dict[str, nn.Module]:
+    return {
+        "generator": UNetGenerator(4, 3, num_downs=4, ngf=2, norm="instance", dropout=0.0),
+        "draft": nn.Conv2d(4, 3, kernel_size=3, padding=1),
+    }
+
+
 def mixture(**kwargs: Any) -> TranslationData:
     """Drawings and edge maps, whose proportion changes with every batch."""
     sources = OpenMojiSketches(groups=["activities"]), OpenMojiEdges(groups=["activities"])
@@ -290,5 +323,25 @@ ZOO = {
             "n_epochs": 1,
             "n_epochs_decay": 2,
         },
+    ),
+    "paintschainer": Entry(
+        PaintsChainer,
+        paintschainer_networks,
+        forwards={"generator": 1, "discriminator": 3},
+        calls={"generator": 1, "discriminator": 3},
+        per_sample=paintschainer_per_sample,
+        per_sample_settings={"hints": 0},
+        settings={"noise": 5.0, "line_offset": 16.0, "lr_policy": "linear", "n_epochs": 1, "n_epochs_decay": 2},
+    ),
+    "paintschainer_refiner": Entry(
+        PaintsChainerRefiner,
+        refiner_networks,
+        forwards={"generator": 1, "draft": 1},
+        calls={"generator": 1, "draft": 1},
+        per_sample=refiner_per_sample,
+        per_sample_settings={"hints": 0, "draft_share": 1.0},
+        settings={"scale": 2, "noise": 5.0, "line_offset": 24.0}
+        | {"lr_policy": "linear", "n_epochs": 1, "n_epochs_decay": 2},
+        updates=("g",),
     ),
 }
