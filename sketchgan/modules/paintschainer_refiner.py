@@ -1,5 +1,6 @@
 """PaintsChainer's second stage: a small colouring brought to the size of the drawing."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from sketchgan.modules.base import Batch
 from sketchgan.modules.checkpoint import read, settings_of
 from sketchgan.modules.colouring import ColouringModule, Units, disturbed
 from sketchgan.networks import PaintsChainerUNet
+from sketchgan.networks.chainer_files import array_names
 from sketchgan.networks.paintschainer import normalise_with_batches
 from sketchgan.networks.pretrained import generator_weights, load_weights
 from sketchgan.ops import LRPolicy, inference_policy, lr_scheduler, resize_area
@@ -135,7 +137,10 @@ class PaintsChainerRefiner(ColouringModule):
     def read_draft(self, path: str) -> None:
         """Take the draft's weights from a file."""
         checkpoint = read(path)
-        if "sketchgan" in checkpoint and (units := settings_of(checkpoint).get("units", self.units)) != self.units:
+        units = settings_of(checkpoint).get("units", self.units) if "sketchgan" in checkpoint else self.units
+        if array_names(Path(path)):  # the official code's
+            units = "official"
+        if units != self.units:
             raise ValueError(
                 f'{path} was trained with units="{units}"; train its refiner with the same, not {self.units!r}'
             )
