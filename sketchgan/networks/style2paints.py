@@ -171,7 +171,7 @@ class Style2PaintsGenerator(nn.Module):
             if self.hint_norm == "layer":
                 return F.layer_norm(x, x.shape[1:])
             if self.hint_norm == "batch":
-                return self.hint_batch_norm(x)
+                return self.hint_batch_norm(x.to(self.mid_conv.weight.dtype))  # that of its statistics
             return F.normalize(x) * x.shape[1] ** 0.5 if self.hint_norm == "l2" else x
 
     def drop_guides(self) -> None:

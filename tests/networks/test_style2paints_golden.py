@@ -93,6 +93,15 @@ def test_choices(hint_norm, norm, upsample):
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
+@pytest.mark.parametrize("hint_norm", ["layer", "batch", "l2", "none"])
+def test_half_the_precision(hint_norm):
+    """The vectors stay in float32, as they come; all else is in bfloat16."""
+    network = small(hint_norm=hint_norm).bfloat16()
+    painted = network(torch.rand(2, 1, 64, 64).bfloat16(), torch.randn(2, 6))
+    assert painted.image.dtype == torch.bfloat16
+    assert painted.image.isfinite().all()
+
+
 def test_every_weight_has_a_bias_or_a_norm():
     """Without norm, convolutions have biases; with it only those have that nothing follows."""
     biases = {
