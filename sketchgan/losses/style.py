@@ -37,7 +37,7 @@ class StyleAdversarialLoss:
     Shapes: scores and styles ``(N, D)`` → scalars. Styles are standardised here.
 
     Raises:
-        ValueError: for an unknown mode.
+        ValueError: for an unknown mode, and for scores that are not of the styles' shape.
 
     Examples:
         >>> loss, style = StyleAdversarialLoss(), torch.tensor([[1.0, 3.0]])
@@ -52,6 +52,11 @@ class StyleAdversarialLoss:
 
     def real(self, score: Tensor, style: Tensor) -> Tensor:
         """The discriminator's loss on scores of real paintings, whose styles these are."""
+        if score.shape != style.shape:  # which would be spread over each other
+            raise ValueError(
+                f"the discriminator's scores are {tuple(score.shape)} and the styles {tuple(style.shape)}; it must have "
+                "as many outputs as a style has numbers"
+            )
         wanted = standardised(style.to(torch.promote_types(style.dtype, score.dtype)))
         score = score.to(wanted.dtype)
         if self.mode == "regression":

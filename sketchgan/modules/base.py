@@ -396,7 +396,10 @@ class GANModule(LightningModule):
         cropped = {}
         for full_name, images in pictures.items():
             name = full_name.removeprefix("cam_")
-            from_a = name == "fake_B" or (name.endswith("_A") and name != "fake_A")
+            if name == "other_style":  # a picture of its own size, which was not padded
+                cropped[full_name] = images
+                continue
+            from_a = name in ("fake_B", "other_B", "hints") or (name.endswith("_A") and name != "fake_A")
             height, width = sides["A" if from_a else "B"].shape[-2:]
             cropped[full_name] = images[..., :height, :width]
         return cropped

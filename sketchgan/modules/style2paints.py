@@ -1,9 +1,11 @@
 """Style2Paints v1: sketches coloured in the style of a picture."""
 
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from sketchgan.losses import AdversarialLoss, AdversarialMode, StyleAdversarialLoss, StyleMode, adversarial_loss
@@ -199,7 +201,8 @@ class Style2Paints(GANModule):
     def score(self, ink: Tensor, paint: Tensor) -> Tensor:
         """What the discriminator says of paintings: vectors of styles, or how real they are."""
         shown = torch.cat([ink[:, :1], paint], dim=1) if self.conditional else paint
-        both = self.adv_schedule in ("switch", "alternate")
+        # One that has a plain output is asked for the right one also where the schedule needs one alone.
+        both = self.adv_schedule in ("switch", "alternate") or hasattr(self.discriminator, "fc_logit")
         return self.discriminator(shown, plain=self.is_plain) if both else self.discriminator(shown)
 
     def paint(self, ink: Tensor, style: Tensor) -> Painted:
@@ -270,6 +273,12 @@ class Style2Paints(GANModule):
 
     def on_train_start(self) -> None:
         super().on_train_start()
+        epochs = self.trainer.max_epochs
+        if self.lambda_gan and self.adv_schedule == "switch" and epochs and 0 < epochs <= self.switch_epoch:
+            rank_zero_warn(
+                f"adv_schedule='switch' comes to the adversary of styles after {self.switch_epoch:g} epochs, half of "
+                f"n_epochs + n_epochs_decay, but max_epochs is {epochs}; lower n_epochs, or use adv_schedule='dcgan'"
+            )
         if self.cache_hints:
             self._cached = self.trainer.datamodule.cache_hints(self.style)  # type: ignore[attr-defined]
 
@@ -295,3 +304,8 @@ class Style2Paints(GANModule):
     def translate(self, batch: Batch) -> dict[str, Tensor]:
         """The paintings alone."""
         return {"fake_B": self(batch["A"], self.wanted_style(batch), batch.get("hints"))}
+
+    def _at_any_size(self, make: Callable[[Batch], dict[str, Tensor]], batch: Batch) -> dict[str, Tensor]:
+        if "B" in batch and "style" not in batch and "style_hint" not in batch:
+            batch = {**batch, "style": batch["B"]}  # as it is; what is reflected to pad it is no style
+        return super()._at_any_size(make, batch)

@@ -227,6 +227,14 @@ def test_given_hints_win_and_are_shown():
     assert_close(made["fake_B"], module(given["A"], given["hints"]), 0)
 
 
+def test_samples_of_lines_and_hints_alone_at_any_size():
+    hints = torch.zeros(2, 4, 21, 18)
+    hints[:, :, 4, 6] = 1
+    made = small().eval().test_step({"A": torch.ones(2, 1, 21, 18), "hints": hints}, 0)
+    assert set(made) == {"real_A", "fake_B", "other_B", "hints"}
+    assert {tuple(pictures.shape[-2:]) for pictures in made.values()} == {(21, 18)}
+
+
 def test_translating_does_not_look_at_the_painting():
     module = small().eval()
     made = module.translate(batch(A_path=["a.png", "b.png"]))

@@ -1,5 +1,7 @@
 """Style2Paints: three steps of its definition, and what the suite over all modules does not ask."""
 
+import warnings
+
 import pytest
 import torch
 from golden_cases import assert_close, golden
@@ -147,6 +149,33 @@ def test_any_discriminator_of_real_and_fake():
     assert losses["d/real"].isfinite()
 
 
+@pytest.mark.parametrize(("schedule", "head"), [("dcgan", "fc_logit"), ("style", "fc")])
+def test_of_two_heads_the_schedule_trains_the_right_one(schedule, head):
+    judge = Style2PaintsDiscriminator(outputs=6, ndf=2, pool=1, logit=True)
+    before = {key: value.clone() for key, value in judge.state_dict().items() if key.startswith("fc")}
+    fit(small(adv_schedule=schedule, discriminator=judge), batch())
+    changed = {key for key, value in before.items() if not torch.equal(value, judge.state_dict()[key])}
+    assert changed == {f"{head}.weight", f"{head}.bias"}
+
+
+@pytest.mark.parametrize("outputs", [1, 5])
+def test_scores_must_be_as_long_as_styles(outputs):
+    judge = Style2PaintsDiscriminator(outputs=outputs, ndf=2, pool=1)
+    with pytest.raises(ValueError, match=rf"scores are \(2, {outputs}\) and the styles \(2, 6\); it must have"):
+        fit(small(adv_schedule="style", discriminator=judge), batch())
+
+
+def test_a_switch_that_never_comes_is_told():
+    planned = {"n_epochs": 2, "n_epochs_decay": 0}
+    with pytest.warns(UserWarning, match="adversary of styles after 1 epochs, .* but max_epochs is 1; lower n_epochs"):
+        fit(small(**planned), batch())
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        fit(small(**planned), batch(), max_epochs=2)
+        fit(small(**planned, adv_schedule="dcgan"), batch())
+    assert not [warning for warning in said if "adv_schedule" in str(warning.message)]
+
+
 def test_conditional_discriminator_sees_the_ink():
     module = small(conditional=True, colour_hints=True)
     seen = []
@@ -231,20 +260,38 @@ def test_samples():
     assert set(module.translate(given)) == {"fake_B"}
 
 
+def test_samples_of_any_size():
+    """What is reflected to pad a painting is no part of its style, and pictures of styles keep their size."""
+    module = small().eval()
+    given = {"A": batch(size=40)["A"], "B": batch(size=40)["B"]}
+    vectors = []
+    module.generator.register_forward_pre_hook(lambda m, inputs: vectors.append(inputs[1]))
+    made = module.validation_step(given, 0)
+    assert_close(vectors[0], module.encode_style(given["B"]), 0)
+    assert {name: tuple(pictures.shape[-2:]) for name, pictures in made.items()} == dict.fromkeys(made, (40, 40))
+    assert torch.equal(made["other_style"], given["B"].flip(0))
+    styled = module.test_step({"A": given["A"], "style": torch.rand(2, 3, 64, 48)}, 0)  # without B
+    assert styled["other_B"].shape[-2:] == (40, 40)
+    assert styled["other_style"].shape[-2:] == (64, 48)
+
+
 def test_vectors_from_the_cache_are_those_of_the_pictures(tmp_path, monkeypatch):
-    """One epoch with vectors computed beforehand: the style network sees each painting once, before training."""
+    """The style network sees each painting once, before training, and the generator is told the same."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    data = OpenMoji(groups=["activities"], augment=False, batch_size=4, image_size=32)
-    ends = []
+    data = OpenMoji(groups=["activities"], augment=False, batch_size=4, image_size=64)
+    told = {}
     for cached in (False, True):
-        torch.manual_seed(0)
         module = small(style="palette", cache_hints=cached, generator=None, discriminator=None)
         module.generator = Style2PaintsGenerator(module.style.hint_dim, ngf=2, mid=8)
         module.discriminator = Style2PaintsDiscriminator(module.style.hint_dim, ndf=2, pool=1, logit=True)
+        if cached:
+            module.encode_style = lambda pictures: pytest.fail("a style was computed in training")
+        told[cached] = seen = []
+        module.generator.register_forward_pre_hook(lambda m, inputs, seen=seen: seen.append(inputs[1]))
         quiet_trainer(max_epochs=1, limit_train_batches=3, limit_val_batches=0).fit(module, data)
-        ends.append(module.generator.state_dict())
-    # Not the same to the bit: the cache looks at whole pictures, training at those of 32 px.
-    assert_close(ends[0]["out.weight"], ends[1]["out.weight"], 2e-3)
+    for one, other in zip(told[False], told[True], strict=True):
+        assert_close(other, one, 1e-6)
+        assert (one[0] - one[1]).abs().max() > 0.01
 
 
 def test_bad_arguments():
