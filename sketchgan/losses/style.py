@@ -54,8 +54,8 @@ class StyleAdversarialLoss:
         """The discriminator's loss on scores of real paintings, whose styles these are."""
         if score.shape != style.shape:  # which would be spread over each other
             raise ValueError(
-                f"the discriminator's scores are {tuple(score.shape)} and the styles {tuple(style.shape)}; it must have "
-                "as many outputs as a style has numbers"
+                f"the discriminator's scores are {tuple(score.shape)} and the styles {tuple(style.shape)}; it must "
+                "have as many outputs as a style has numbers"
             )
         wanted = standardised(style.to(torch.promote_types(style.dtype, score.dtype)))
         score = score.to(wanted.dtype)

@@ -58,11 +58,16 @@ class StyleEncoder(FrozenNetwork):
         return pictures
 
     def fingerprint(self) -> str:
-        """SHA-256 of name, protocol, layers and weights, in hexadecimal; computed once. It loads the weights."""
+        """SHA-256 of name, protocol, layers, their plain settings and weights, in hexadecimal; computed once.
+
+        It loads the weights. What ``forward`` does with them is not looked at: change ``name`` or ``protocol`` with it.
+        """
         self.prepare()
         if not self._fingerprint:
             layers = re.sub(r" at 0x[0-9a-f]+", "", repr(self.network))
-            digest = hashlib.sha256(f"{self.name}\n{self.hint_dim}\n{self.protocol}\n{layers}\n".encode())
+            settings = [f"{name}: {_settings(layer)}" for name, layer in self.network.named_modules()]
+            about = [self.name, str(self.hint_dim), self.protocol, layers, *settings]
+            digest = hashlib.sha256("\n".join([*about, ""]).encode())
             for key, value in sorted(self.network.state_dict().items()):
                 # In float32, which it was loaded in, wherever and in whatever precision it has worked since.
                 value = value.detach().cpu().float() if value.is_floating_point() else value.cpu()
@@ -70,6 +75,18 @@ class StyleEncoder(FrozenNetwork):
                 digest.update(value.contiguous().numpy().data)
             self._fingerprint = digest.hexdigest()
         return self._fingerprint
+
+
+def _settings(layer: nn.Module) -> list[tuple[str, object]]:
+    """Plain values that a layer of one's own keeps and may not print."""
+    kept = (item for item in vars(layer).items() if item[0] != "training")
+    return sorted((name, value) for name, value in kept if _is_plain(value))
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, tuple | list):
+        return all(map(_is_plain, value))
+    return isinstance(value, int | float | str)
 
 
 class VGGStyle(StyleEncoder):

@@ -228,6 +228,11 @@ def test_fingerprint_tells_networks_apart(weights, tmp_path):
         style_encoder(steep),
         style_encoder(flat),
     ]
+    for power, sides in ((1, (8, 8)), (2, (8, 8)), (2, (8, 9))):  # kept by a layer, which does not print them
+        torch.manual_seed(5)
+        network = Features()
+        network.layers[2].power, network.sides = power, sides
+        encoders.append(style_encoder(network))
     found = [encode.fingerprint() for encode in encoders]
     assert len(set(found)) == len(found)
     assert all(len(text) == 64 and int(text, 16) for text in found)

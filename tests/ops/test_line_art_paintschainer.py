@@ -44,6 +44,12 @@ def test_blur_keeps_size_and_paper(kernel):
     assert torch.equal(blur_lines(torch.ones(1, 1, 9, 11), kernel), torch.ones(1, 1, 9, 11))
 
 
+def test_a_blur_wider_than_the_drawing():
+    assert blur_lines(torch.ones(1, 1, 9, 4), 7).shape == (1, 1, 9, 4)
+    with pytest.raises(ValueError, match="a blur of 8 pixels is too wide for lines of 9x4; use a smaller one"):
+        blur_lines(torch.ones(1, 1, 9, 4), 8)
+
+
 @pytest.mark.parametrize("name", ["small_input", "small_input_blur3"])
 def test_hints(name):
     """Nearest pixels, whatever their opacity; within one level, as Y is rounded before U and V here and not there."""
