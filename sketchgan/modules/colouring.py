@@ -76,8 +76,9 @@ class ColouringModule(GANModule):
         return yuv.clamp(0, 255) if self.units == "official" else yuv
 
     def in_units(self, levels: Tensor) -> Tensor:
-        """Levels as the networks see them."""
-        return levels if self.units == "official" else (levels - 128) / 128
+        """Levels as the networks see them, in the precision of their weights."""
+        values = levels if self.units == "official" else (levels - 128) / 128
+        return values.to(self.dtype)
 
     def in_levels(self, values: Tensor) -> Tensor:
         """What networks make, as levels, in float32 at least."""
@@ -101,7 +102,13 @@ class ColouringModule(GANModule):
     # Hints
 
     def in_yuv(self, hints: Tensor) -> Tensor:
-        """A batch's hints, with colours as levels."""
+        """A batch's hints, with colours as levels.
+
+        Raises:
+            ValueError: for other than four channels.
+        """
+        if hints.shape[1] != 4:
+            raise ValueError(f"hints have four channels, colour and opacity, got {tuple(hints.shape)}")
         return torch.cat([self.levels(hints[:, :3]), hints[:, 3:]], dim=1)
 
     def hints_of(self, batch: Batch, levels: Tensor) -> Tensor | None:

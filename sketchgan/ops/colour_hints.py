@@ -17,7 +17,7 @@ def simulate_hints(images: Tensor, most: int = 100, generator: torch.Generator |
     right and left neighbours have it too, and with one half those below and above. Where points meet, the last one
     counts. They keep one pixel away from the edges, so that all neighbours are there.
 
-    The numbers are drawn on the CPU, and so are the same on every device.
+    The numbers are drawn on the CPU in float32, and so are the same on every device and in every precision.
 
     Args:
         images: ``(N, C, H, W)`` in 0..255, of any colour space.
@@ -41,9 +41,10 @@ def simulate_hints(images: Tensor, most: int = 100, generator: torch.Generator |
         raise ValueError(f"most must be at least 17, as a third of the pictures get 16 to most - 1 hints, got {most}")
     if min(height, width) < 3:
         raise ValueError(f"hints keep one pixel away from the edges, which leaves no place in {height}x{width} pixels")
-    kind, share = torch.rand(2, n, 1, generator=generator)
-    rows, columns, across, down = torch.rand(4, n, most - 1, generator=generator)
-    noise = 5 * torch.randn(n, channels, most - 1, generator=generator)
+    single = torch.float32  # whatever the default is: bfloat16 would know 256 places
+    kind, share = torch.rand(2, n, 1, generator=generator, dtype=single)
+    rows, columns, across, down = torch.rand(4, n, most - 1, generator=generator, dtype=single)
+    noise = 5 * torch.randn(n, channels, most - 1, generator=generator, dtype=single)
 
     few, many = 2 + (14 * share).long(), 16 + ((most - 16) * share).long()
     counts = torch.where(kind < 0.4, 0, torch.where(kind < 0.7, few, many))  # (N, 1)

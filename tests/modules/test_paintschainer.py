@@ -310,6 +310,15 @@ def data_of(data: OpenMoji):
     return iter(data.train_dataloader())
 
 
+@pytest.mark.parametrize("units", ["normalised", "official"])
+def test_half_the_precision(units):
+    module = small(units=units, line_network=PaintsChainerUNet(3, 1, ngf=2))
+    (losses,) = fit(module, batch(), precision="bf16-true")
+    assert module.generator.c0.weight.dtype == torch.bfloat16
+    assert set(losses) == {"g/l1", "g/gan", "g/lines", "d/real", "d/fake"}
+    assert all(loss.isfinite() for loss in losses.values())
+
+
 def test_terms_of_weight_zero_run_nothing():
     module = small(lambda_gan=0.0, line_network=nn.Identity(), lambda_lines=0.0)
     module.discriminator.register_forward_hook(lambda *_: pytest.fail("the discriminator ran"))
@@ -318,6 +327,11 @@ def test_terms_of_weight_zero_run_nothing():
     module.minimize = lambda optimizer, terms, log_as, clip=None: steps.append(terms)
     quiet_trainer(max_epochs=1).fit(module, DataLoader([batch()], batch_size=None))
     assert [set(terms) for terms in steps] == [{"l1"}]
+
+
+def test_hints_without_opacity():
+    with pytest.raises(ValueError, match=r"hints have four channels, colour and opacity, got \(2, 3, 32, 32\)"):
+        small()(batch()["A"], torch.zeros(2, 3, 32, 32))
 
 
 def test_bad_arguments():

@@ -132,6 +132,13 @@ def test_samples():
     assert not torch.equal(blurred(given["A"]), module(given["A"]))
 
 
+def test_half_the_precision():
+    module = small()
+    fit(module, batch(), precision="bf16-true")
+    assert module.draft.c0.weight.dtype == torch.bfloat16
+    assert all(value.isfinite().all() for value in module.state_dict().values())
+
+
 # Where the draft comes from
 
 

@@ -31,6 +31,17 @@ def test_global_random_numbers_are_used_without_a_generator():
     assert torch.equal(a, simulate_hints(images))
 
 
+def test_hints_are_the_same_whatever_the_default_precision_is():
+    _, expected = drawn(8)
+    images = torch.rand(8, 3, 48, 48, generator=seeded(1)) * 255
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        found = simulate_hints(images, generator=seeded(0))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(found, expected)
+
+
 def test_mask_and_colours():
     _, hints = drawn(64)
     colours, mask = hints[:, :3], hints[:, 3:]
