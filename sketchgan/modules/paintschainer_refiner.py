@@ -14,7 +14,7 @@ from sketchgan.networks import PaintsChainerUNet
 from sketchgan.networks.chainer_files import array_names
 from sketchgan.networks.paintschainer import normalise_with_batches
 from sketchgan.networks.pretrained import generator_weights, load_weights
-from sketchgan.ops import LRPolicy, inference_policy, resize_area
+from sketchgan.ops import LRPolicy, blur_lines, inference_policy, resize_area
 
 
 class PaintsChainerRefiner(ColouringModule):
@@ -167,7 +167,7 @@ class PaintsChainerRefiner(ColouringModule):
         size = self.draft_size(line)
         small_hints = None if hints is None else shrunk_hints(hints, size)
         with inference_policy(self.draft), inference_policy(self.generator):
-            drafted = self.drafted(resize_area(darkened(line, self.blur), *size), small_hints)
+            drafted = self.drafted(resize_area(blur_lines(line, self.blur, white=255), *size), small_hints)
             return self.picture(self.in_levels(self.generator(self.with_draft(line, drafted))))
 
     # Drafts
@@ -218,16 +218,3 @@ def shrunk_hints(hints: Tensor, size: tuple[int, ...]) -> Tensor:
     opacity, where = F.adaptive_max_pool2d(hints[:, 3:], tuple(size), return_indices=True)
     colours = hints[:, :3].flatten(2).gather(2, where.flatten(2).expand(-1, 3, -1))
     return torch.cat([colours.unflatten(2, tuple(size)), opacity], dim=1)
-
-
-def darkened(line: Tensor, blur: int) -> Tensor:
-    """Lines in levels with what a box blur leaves of white subtracted, which keeps thin ink when they are shrunk.
-
-    Args:
-        line: ``(N, 1, H, W)``, both sides more than half of ``blur``.
-        blur: side of the box in pixels; 0 for none.
-    """
-    if not blur:
-        return line
-    before, after = blur // 2, blur - 1 - blur // 2
-    return line + F.avg_pool2d(F.pad(line, (before, after, before, after), mode="reflect"), blur, stride=1) - 255

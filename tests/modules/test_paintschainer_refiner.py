@@ -5,17 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from golden_cases import assert_close, golden
+from golden_cases import assert_close
 from torch import nn
 from torch.utils.data import DataLoader
 from training import quiet_trainer, same, save
 
 import sketchgan
 from sketchgan import PaintsChainer, PaintsChainerRefiner
-from sketchgan.modules.paintschainer_refiner import darkened, shrunk_hints
+from sketchgan.modules.paintschainer_refiner import shrunk_hints
 from sketchgan.networks import PaintsChainerDiscriminator, PaintsChainerUNet
 from sketchgan.networks.chainer_files import chainer_names
-from sketchgan.ops import resize_area, rgb_to_yuv
+from sketchgan.ops import rgb_to_yuv
 
 
 class HintsAsDraft(nn.Module):
@@ -49,21 +49,6 @@ def drafter(path: str, units: str = "normalised") -> PaintsChainer:
     return module
 
 
-def test_darkened_lines_are_those_of_the_official_code():
-    """Blurred at four times the draft's size, and then shrunk."""
-    case = golden("paintschainer_preproc").tensors
-    large = case["out.large_line"][None]
-    assert_close(resize_area(darkened(large, 3), 32, 32)[0, 0], case["out.small_input_blur3"][0], 1e-3)
-    assert darkened(large, 0) is large
-    white = torch.full((1, 1, 8, 8), 255.0)
-    for blur in (2, 3, 4):
-        assert_close(darkened(white, blur), white, 1e-4)
-
-
-@pytest.mark.parametrize(
-    ("large", "wanted"),
-    [((512, 512), (128, 128)), ((512, 720), (128, 176)), ((704, 512), (176, 128)), ((528, 64), (128, 16))],
-)
 def test_sizes_of_drafts_are_rounded_down(large, wanted):
     assert small().draft_size(torch.zeros(1, 1, *large)) == wanted
 
