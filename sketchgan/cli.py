@@ -118,7 +118,7 @@ class SketchGANCLI(LightningCLI):
         grid = next(c for c in trainer.callbacks if isinstance(c, SampleGrid))
         scores = {k: v for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
         minutes, seconds = divmod(round(time.monotonic() - self.started), 60)
-        label = " --label CLASS" if self.model.needs_labels else ""
+        label = " --label CLASS" if self.model.needs_labels else " --style PICTURE" if self.model.needs_style else ""
         others = ", ".join(name for name in recipes() if name.endswith("-openmoji") and name != self.run_name)
         _say(
             f"Trained {type(self.model).__name__} in {minutes} min {seconds} s"

@@ -22,7 +22,18 @@ from PIL import Image
 
 import sketchgan
 import sketchgan.cli
-from sketchgan import AODA, UGATIT, Anime2Sketch, CycleGAN, Photo2Cartoon, Pix2Pix, SketchyGAN
+from sketchgan import (
+    AODA,
+    UGATIT,
+    Anime2Sketch,
+    CycleGAN,
+    PaintsChainer,
+    PaintsChainerRefiner,
+    Photo2Cartoon,
+    Pix2Pix,
+    SketchyGAN,
+    Style2Paints,
+)
 from sketchgan.convert import to_official
 from sketchgan.data import OpenMoji, PairedFolders
 from sketchgan.losses import PerceptualLoss
@@ -30,14 +41,20 @@ from sketchgan.networks import (
     AODAGenerator,
     HRNetClassifier,
     MobileFaceNet,
+    PaintsChainerDiscriminator,
+    PaintsChainerUNet,
     PatchDiscriminator,
     Photo2CartoonGenerator,
     ResnetGenerator,
     SketchyGANDiscriminator,
     SketchyGANGenerator,
+    Style2PaintsDiscriminator,
+    Style2PaintsGenerator,
+    StyleEncoder,
     UGATITDiscriminator,
     UGATITGenerator,
     UNetGenerator,
+    style_encoder,
 )
 from sketchgan.recipes import describe, recipes
 
@@ -45,13 +62,15 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(str(path.relative_to(ROOT)) for path in DOCS.rglob("*.md"))
 PAPERS = {
-    "docs/papers/anime2sketch.md": Anime2Sketch,
-    "docs/papers/aoda.md": AODA,
-    "docs/papers/cyclegan.md": CycleGAN,
-    "docs/papers/photo2cartoon.md": Photo2Cartoon,
-    "docs/papers/pix2pix.md": Pix2Pix,
-    "docs/papers/sketchygan.md": SketchyGAN,
-    "docs/papers/ugatit.md": UGATIT,
+    "docs/papers/anime2sketch.md": [Anime2Sketch],
+    "docs/papers/aoda.md": [AODA],
+    "docs/papers/cyclegan.md": [CycleGAN],
+    "docs/papers/paintschainer.md": [PaintsChainer, PaintsChainerRefiner],
+    "docs/papers/photo2cartoon.md": [Photo2Cartoon],
+    "docs/papers/pix2pix.md": [Pix2Pix],
+    "docs/papers/sketchygan.md": [SketchyGAN],
+    "docs/papers/style2paints.md": [Style2Paints],
+    "docs/papers/ugatit.md": [UGATIT],
 }
 PACKAGES = [
     "",
@@ -140,6 +159,26 @@ def small_perceptual() -> PerceptualLoss:
     return PerceptualLoss("openmoji")  # the default is downloaded
 
 
+def small_colourist(*args: Any, **kwargs: Any) -> Style2PaintsGenerator:
+    return Style2PaintsGenerator(*args, **(kwargs | {"ngf": 2, "mid": 8}))
+
+
+def small_judge_of_styles(**kwargs: Any) -> Style2PaintsDiscriminator:
+    return Style2PaintsDiscriminator(**(kwargs | {"ndf": 2, "pool": 1}))
+
+
+def small_style_encoder(which: Any, weights: Any) -> StyleEncoder:
+    return style_encoder("openmoji") if which == "vgg19" else style_encoder(which, weights)  # the default is downloaded
+
+
+def small_chainer(*args: Any, **kwargs: Any) -> PaintsChainerUNet:
+    return PaintsChainerUNet(*args, **(kwargs | {"ngf": 2}))
+
+
+def small_judge_of_colours(**kwargs: Any) -> PaintsChainerDiscriminator:
+    return PaintsChainerDiscriminator(**(kwargs | {"ndf": 2}))
+
+
 class QuickTrainer(Trainer):
     """A page's Trainer, for a batch on the CPU."""
 
@@ -176,6 +215,12 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("sketchgan.modules.anime2sketch.UNetGenerator", small_unet)
     patch.setattr("sketchgan.modules.anime2sketch.ResnetGenerator", small_resnet)
     patch.setattr("sketchgan.modules.anime2sketch.PatchDiscriminator", small_judge)
+    patch.setattr("sketchgan.modules.style2paints.Style2PaintsGenerator", small_colourist)
+    patch.setattr("sketchgan.modules.style2paints.Style2PaintsDiscriminator", small_judge_of_styles)
+    patch.setattr("sketchgan.modules.style2paints.style_encoder", small_style_encoder)
+    patch.setattr("sketchgan.modules.paintschainer.PaintsChainerUNet", small_chainer)
+    patch.setattr("sketchgan.modules.paintschainer.PaintsChainerDiscriminator", small_judge_of_colours)
+    patch.setattr("sketchgan.modules.paintschainer_refiner.PaintsChainerUNet", small_chainer)
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +232,8 @@ def files(tmp_path_factory) -> Path:
         for i in range(2):
             Image.effect_noise((300, 280), 50).convert("RGB").save(folder / "pictures" / name / f"{i}.png")
     (folder / "paintings/train/paint").mkdir(parents=True)
-    Image.effect_noise((64, 64), 50).convert("RGB").save(folder / "paintings/train/paint/1.jpg")
+    for i in range(5):
+        Image.effect_noise((64, 64), 50).convert("RGB").save(folder / f"paintings/train/paint/{i}.jpg")
     sketchy = runpy.run_path(str(Path(__file__).with_name("data") / "sketchy_tree.py"))
     sketchy["make_sketchy"](folder / "Sketchy")
     for name in ("ant", "zebra"):
@@ -401,7 +447,7 @@ def owner(name: str) -> Any:
     return next(getattr(place, name) for place in places if hasattr(place, name))
 
 
-FLAGS = [(page, row) for page in PAPERS for row in rows(page, "setting")]
+FLAGS = [(page, row) for page in PAPERS for first in ("setting", "the paper leaves open") for row in rows(page, first)]
 
 
 @pytest.mark.parametrize(("page", "row"), FLAGS, ids=lambda value: value[0] if isinstance(value, list) else value)
@@ -419,9 +465,10 @@ def test_flags_and_defaults_are_those_of_the_code(page, row):
 
 @pytest.mark.parametrize("page", PAPERS)
 def test_tables_of_settings_are_complete(page):
-    paper = PAPERS[page]
-    named = set(re.findall(rf"`{paper.__name__}\.(\w+)`", " ".join(row[-1] for p, row in FLAGS if p == page)))
-    assert named == set(inspect.signature(paper).parameters)
+    flags = " ".join(row[-1] for p, row in FLAGS if p == page)
+    for module in PAPERS[page]:
+        named = set(re.findall(rf"`{module.__name__}\.(\w+)`", flags))
+        assert named == set(inspect.signature(module).parameters)
 
 
 @pytest.mark.parametrize("page", PAPERS)

@@ -47,7 +47,7 @@ def test_imports_point_down(room):
 
 
 def test_no_paper_imports_another():
-    papers = {"pix2pix", "cyclegan", "ugatit", "photo2cartoon", "sketchygan", "aoda", "anime2sketch"}
+    papers = {"pix2pix", "cyclegan", "ugatit", "photo2cartoon", "sketchygan", "aoda", "anime2sketch", "paintschainer"}
     builds_on = {"photo2cartoon": {"ugatit"}, "anime2sketch": {"aoda"}}
     assert papers <= {path.stem for path in (ROOT / "modules").glob("*.py")}
     for path in (ROOT / "modules").glob("*.py"):

@@ -1,9 +1,12 @@
-"""The plain PaintsChainer of the benchmarks against the official code."""
+"""The plain PaintsChainer of the benchmarks against the official code, and our module against it."""
 
 import pytest
 import torch
 from benchmarks.plain_paintschainer import Discriminator, UNet, iteration, paintschainer
+from benchmarks.steps import counted, networks_of
+from benchmarks.workloads import PAPERS, Job, official_paintschainer, official_paintschainer_step
 from golden_cases import assert_close, golden, golden_json
+from training import quiet_trainer
 
 CHAINER = {
     "W": "weight",
@@ -115,3 +118,44 @@ def test_published_shapes(name, network, parameters):
     published = named(golden_json("paintschainer_keys")[name])
     assert {key: list(value.shape) for key, value in made.state_dict().items()} == published
     assert sum(p.numel() for p in made.parameters()) == parameters
+
+
+def test_our_module_trains_alike():
+    torch.manual_seed(0)
+    job = Job("PaintsChainer", 32, 2, width=4)
+    ours, nets = job.module(), official_paintschainer(32, 4)
+    assert list(networks_of(ours)) == ["generator", "discriminator"]
+    lines = ours.lines.network
+    pairs = {"unet": ours.generator, "dis": ours.discriminator, "lnet": lines}
+    for name, network in pairs.items():
+        nets[name].load_state_dict(network.state_dict())
+    batches = [{key: value.double() for key, value in job.batch().items()} for _ in range(3)]
+    step = official_paintschainer_step(nets.double())
+    for batch in batches:
+        assert 0 < batch["hints"][:, 3].sum() < 100
+        step(batch)
+    quiet_trainer(max_epochs=1, precision="64-true").fit(ours, iter(batches))
+    for name, network in pairs.items():
+        expected = nets[name].state_dict()
+        assert network.state_dict().keys() == expected.keys()
+        for key, value in network.state_dict().items():
+            # Biases before a norm have no gradient but their decay.
+            if name != "lnet" or ("running" not in key and "num" not in key):
+                assert_close(value, expected[key], 1e-8, f"{name}.{key}")
+
+
+def test_what_a_step_computes():
+    """Forward, and backward for inputs and weights, also those of the line network and, for ``unet``, of ``dis``."""
+    with torch.device("meta"):
+        nets = official_paintschainer(128, 64)
+        sizes = {"unet": (1, 4, 128, 128), "dis": (1, 3, 128, 128), "lnet": (1, 3, 128, 128)}
+        forward = {}
+        for name, size in sizes.items():
+            with torch.no_grad(), counted({}) as counts:
+                nets[name](torch.empty(size))
+            forward[name] = counts["flops"]
+        with counted(dict(nets.items())) as counts:
+            official_paintschainer_step(nets)(PAPERS["PaintsChainer"].batch(1, 128))
+    assert counts["forwards"] == {"unet": 1, "dis": 3, "lnet": 2}
+    expected = 3 * forward["unet"] + 9 * forward["dis"] + 6 * forward["lnet"]
+    assert counts["flops"] == pytest.approx(expected, rel=0.02)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from benchmarks.inference import gmac, painters
 from benchmarks.plain_style2paints import (
     VGG19,
     Discriminator,
@@ -12,7 +13,6 @@ from benchmarks.plain_style2paints import (
     standardised,
     style2paints,
 )
-from benchmarks.inference import gmac, painters
 from benchmarks.steps import counted, networks_of
 from benchmarks.workloads import PAPERS, Job, official_style2paints, official_style2paints_step, vgg_widths
 from golden_cases import assert_close, golden, golden_json
@@ -215,7 +215,7 @@ def test_the_workload_is_the_same_training():
 
 
 def test_what_a_step_computes():
-    """Forward, and backward for inputs, which pictures do not need, and for weights; also for those of D in G's step."""
+    """Forward, and backward for inputs, which pictures do not need, and for weights, also those of D in G's update."""
 
     def forward(network, *sizes):
         return gmac(lambda: network(*map(torch.empty, sizes)))

@@ -85,7 +85,7 @@ class TranslationData(LightningDataModule):
         """
         raise ValueError(
             f"{type(self).__name__} does not say which files its paintings are, so their style hints cannot be cached; "
-            "use cache_hints=False, or OpenMoji, PairedFolders or UnpairedFolders"
+            "use cache_hints=False, or OpenMoji, PaintingFolders, PairedFolders or UnpairedFolders"
         )
 
     def cache_hints(

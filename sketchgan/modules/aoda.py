@@ -9,7 +9,7 @@ from sketchgan.losses import AdversarialLoss, AdversarialMode, focal_loss
 from sketchgan.modules.base import Batch
 from sketchgan.modules.two_way import Direction, TwoWayModule
 from sketchgan.networks import AODAGenerator, HRNetClassifier, ResnetGenerator
-from sketchgan.ops import Dice, ImagePool, LRPolicy, frozen, inference_policy, lr_scheduler, together
+from sketchgan.ops import Dice, ImagePool, LRPolicy, frozen, inference_policy, together
 
 PRESETS: dict[str, dict[str, Any]] = {
     "official": {
@@ -216,9 +216,7 @@ class AODA(TwoWayModule):
         self.fused = fused
         policy: LRPolicy = chosen("lr_policy", lr_policy)
         epochs, decay = chosen("n_epochs", n_epochs), chosen("n_epochs_decay", n_epochs_decay)
-        self.lr_curve = (policy, epochs, decay, lr_step_size)
-        self.lr_monitor = lr_monitor
-        self.planned_epochs = epochs + decay if policy in ("linear", "halving") else None
+        self.plan_rates(policy, epochs, decay, lr_step_size, lr_monitor)
         self.clip_g = clip_g
         self.clip_d = clip_d
 
@@ -352,7 +350,7 @@ class AODA(TwoWayModule):
         ]
         if self.classifier is not None:
             optimizers.append(self.adam(self.classifier, lr=self.lr_r))
-        return optimizers, [lr_scheduler(optimizer, *self.lr_curve) for optimizer in optimizers]
+        return self.rated(*optimizers)
 
     def told(self, batch: Batch, direction: Direction, side: str) -> tuple[Tensor, ...]:
         """The classes of the pictures, where they become photos."""

@@ -1,7 +1,6 @@
 """What every paper module shares, and nothing about any paper."""
 
 import math
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
@@ -12,7 +11,6 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Adam, Optimizer
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from sketchgan.modules.building import build, class_path, find_class, is_plain, own_settings
 from sketchgan.modules.checkpoint import (
@@ -25,6 +23,7 @@ from sketchgan.modules.checkpoint import (
     settings_of,
 )
 from sketchgan.modules.finite import FiniteGuard, NonFiniteLossError
+from sketchgan.modules.rates import catch_up, step_plateaus
 from sketchgan.modules.strategy import (
     refuse_plain_ddp,
     refuse_scaled_clipping,
@@ -33,7 +32,7 @@ from sketchgan.modules.strategy import (
     scales_gradients,
 )
 from sketchgan.modules.weights import SUFFIX, Absent, fill_up
-from sketchgan.ops import average_batch_norm, get_rng_state, pad_to_multiple, set_rng_state
+from sketchgan.ops import LRPolicy, average_batch_norm, get_rng_state, lr_scheduler, pad_to_multiple, set_rng_state
 
 Batch = Mapping[str, Any]
 """``"A"`` and ``"B"``: images ``(N, C, H, W)`` in [-1, 1]; optional ``"A_label"``, ``"B_label"``, ``"A_path"``, …
@@ -70,6 +69,7 @@ class GANModule(LightningModule):
         resizes_back: the official script brings what it made to the size of the input's file.
         lr_interval: what the learning-rate curves count, finished epochs or batches.
         lr, betas, fused: of `adam`.
+        lr_curve: settings of the learning-rate curve.
         batches_seen: batches trained on, over all epochs and resumes, the current one included. Lightning's
             ``global_step`` counts every optimizer's steps instead.
         stateful: objects (image pools, curricula) to save with the checkpoint, per process, by name.
@@ -89,6 +89,7 @@ class GANModule(LightningModule):
 
     _given: frozenset[str]
     lr: float
+    lr_curve: tuple[Any, ...]
     betas: tuple[float, float]
     fused: bool | None
 
@@ -193,36 +194,23 @@ class GANModule(LightningModule):
     # Learning rates: Lightning steps none in manual optimization.
 
     def on_train_epoch_end(self) -> None:
-        for config in self.trainer.lr_scheduler_configs:
-            if isinstance(config.scheduler, ReduceLROnPlateau):
-                config.scheduler.step(self._monitored())
+        step_plateaus(self.trainer, self.lr_monitor)
         if self.lr_interval == "epoch":
             self._catch_up(self.current_epoch + 1)
 
     def _catch_up(self, finished: int) -> None:
-        """Step the schedulers as often as epochs (or iterations) are finished."""
-        for config in self.trainer.lr_scheduler_configs:
-            scheduler = config.scheduler
-            if isinstance(scheduler, ReduceLROnPlateau):
-                continue
-            if scheduler.last_epoch < 0:
-                raise ValueError(f"the checkpoint is damaged: a scheduler at {scheduler.last_epoch}")
-            if scheduler.last_epoch == finished - 1 and self.lr_interval == "iteration":
-                scheduler.step()
-                continue
-            with warnings.catch_warnings():  # not at every batch: it makes other warnings forget that they were shown
-                warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # after a resume that is meant
-                while scheduler.last_epoch < finished:
-                    scheduler.step()
+        catch_up(self.trainer, finished, self.lr_interval == "iteration")
 
-    def _monitored(self) -> Tensor:
-        logged = self.trainer.callback_metrics
-        if self.lr_monitor not in logged:
-            raise ValueError(
-                f"lr_policy='plateau' watches lr_monitor={self.lr_monitor!r}, which was not logged; "
-                f"there are {', '.join(sorted(logged)) or 'no logged values'} (the ImageMetrics callback logs more)"
-            )
-        return logged[self.lr_monitor]
+    def plan_rates(self, policy: LRPolicy, n_epochs: int, n_epochs_decay: int, step_size: int, monitor: str) -> None:
+        """Settle the learning-rate curve by epochs that `rated` gives to optimizers; see `lr_scheduler`."""
+        self.lr_curve = (policy, n_epochs, n_epochs_decay, step_size)
+        self.lr_monitor = monitor
+        if policy in ("linear", "halving"):
+            self.planned_epochs = n_epochs + n_epochs_decay
+
+    def rated(self, *optimizers: Optimizer) -> tuple[list[Optimizer], list[Any]]:
+        """What ``configure_optimizers`` returns: optimizers, and their schedulers by the curve of `plan_rates`."""
+        return list(optimizers), [lr_scheduler(optimizer, *self.lr_curve) for optimizer in optimizers]
 
     # Fit begins
 

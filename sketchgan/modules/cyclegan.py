@@ -9,7 +9,7 @@ from sketchgan.losses import AdversarialLoss, AdversarialMode
 from sketchgan.modules.base import Batch
 from sketchgan.modules.two_way import TwoWayModule
 from sketchgan.networks import ResnetGenerator
-from sketchgan.ops import ImagePool, LRPolicy, frozen, lr_scheduler
+from sketchgan.ops import ImagePool, LRPolicy, frozen
 
 
 class CycleGAN(TwoWayModule):
@@ -88,9 +88,7 @@ class CycleGAN(TwoWayModule):
         self.lr = lr
         self.betas = betas
         self.fused = fused
-        self.lr_curve = (lr_policy, n_epochs, n_epochs_decay, lr_step_size)
-        self.lr_monitor = lr_monitor
-        self.planned_epochs = n_epochs + n_epochs_decay if lr_policy == "linear" else None
+        self.plan_rates(lr_policy, n_epochs, n_epochs_decay, lr_step_size, lr_monitor)
         self.clip_g = clip_g
         self.clip_d = clip_d
 
@@ -133,8 +131,7 @@ class CycleGAN(TwoWayModule):
         }
 
     def configure_optimizers(self) -> Any:
-        optimizers = [
+        return self.rated(
             self.adam(self.generator_ab, self.generator_ba),
             self.adam(self.discriminator_a, self.discriminator_b),
-        ]
-        return optimizers, [lr_scheduler(optimizer, *self.lr_curve) for optimizer in optimizers]
+        )

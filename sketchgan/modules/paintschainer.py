@@ -10,7 +10,7 @@ from sketchgan.losses import LineLoss
 from sketchgan.modules.base import Batch
 from sketchgan.modules.colouring import ColouringModule, Units, disturbed
 from sketchgan.networks import PaintsChainerDiscriminator, PaintsChainerUNet
-from sketchgan.ops import LRPolicy, frozen, inference_policy, lr_scheduler
+from sketchgan.ops import LRPolicy, frozen, inference_policy
 
 PAINTED, COLOURED = 0, 1  # classes of the discriminator
 
@@ -103,9 +103,7 @@ class PaintsChainer(ColouringModule):
         self.betas = betas
         self.weight_decay = weight_decay
         self.fused = fused
-        self.lr_curve = (lr_policy, n_epochs, n_epochs_decay, lr_step_size)
-        self.lr_monitor = lr_monitor
-        self.planned_epochs = n_epochs + n_epochs_decay if lr_policy == "linear" else None
+        self.plan_rates(lr_policy, n_epochs, n_epochs_decay, lr_step_size, lr_monitor)
         self.clip_g = clip_g
         self.clip_d = clip_d
 
@@ -158,8 +156,7 @@ class PaintsChainer(ColouringModule):
             return self.picture(self.in_levels(self.generator(self.with_hints(line, hints))))
 
     def configure_optimizers(self) -> Any:
-        optimizers = [
+        return self.rated(
             self.adam(self.generator, weight_decay=self.weight_decay),
             self.adam(self.discriminator, weight_decay=self.weight_decay),
-        ]
-        return optimizers, [lr_scheduler(optimizer, *self.lr_curve) for optimizer in optimizers]
+        )

@@ -1,5 +1,6 @@
 """PaintsChainer's second stage: a small colouring brought to the size of the drawing."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,9 +11,10 @@ from sketchgan.modules.base import Batch
 from sketchgan.modules.checkpoint import read, settings_of
 from sketchgan.modules.colouring import ColouringModule, Units, disturbed
 from sketchgan.networks import PaintsChainerUNet
+from sketchgan.networks.chainer_files import array_names
 from sketchgan.networks.paintschainer import normalise_with_batches
 from sketchgan.networks.pretrained import generator_weights, load_weights
-from sketchgan.ops import LRPolicy, inference_policy, lr_scheduler, resize_area
+from sketchgan.ops import LRPolicy, inference_policy, resize_area
 
 
 class PaintsChainerRefiner(ColouringModule):
@@ -112,9 +114,7 @@ class PaintsChainerRefiner(ColouringModule):
         self.betas = betas
         self.weight_decay = weight_decay
         self.fused = fused
-        self.lr_curve = (lr_policy, n_epochs, n_epochs_decay, lr_step_size)
-        self.lr_monitor = lr_monitor
-        self.planned_epochs = n_epochs + n_epochs_decay if lr_policy == "linear" else None
+        self.plan_rates(lr_policy, n_epochs, n_epochs_decay, lr_step_size, lr_monitor)
         self.clip_g = clip_g
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -134,10 +134,10 @@ class PaintsChainerRefiner(ColouringModule):
 
     def read_draft(self, path: str) -> None:
         """Take the draft's weights from a file."""
-        checkpoint = read(path)
-        if "sketchgan" in checkpoint and (units := settings_of(checkpoint).get("units", self.units)) != self.units:
+        units = units_of(path)
+        if units not in (None, self.units):
             raise ValueError(
-                f'{path} was trained with units="{units}"; train its refiner with the same, not {self.units!r}'
+                f'{path} was trained with units="{units}"; train its refiner in the same, not in "{self.units}"'
             )
         load_weights(self.draft, generator_weights(path), path, "give a checkpoint of PaintsChainer as draft_weights")
 
@@ -195,8 +195,15 @@ class PaintsChainerRefiner(ColouringModule):
         return F.interpolate(super().simulated(small, generator), levels.shape[-2:], mode="nearest")
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.adam(self.generator, weight_decay=self.weight_decay)
-        return [optimizer], [lr_scheduler(optimizer, *self.lr_curve)]
+        return self.rated(self.adam(self.generator, weight_decay=self.weight_decay))
+
+
+def units_of(path: str) -> str | None:
+    """In which units the network in a file works, as far as the file tells."""
+    if array_names(Path(path)):
+        return "official"
+    checkpoint = read(path)
+    return settings_of(checkpoint).get("units", "normalised") if "sketchgan" in checkpoint else None
 
 
 def shrunk_hints(hints: Tensor, size: tuple[int, ...]) -> Tensor:

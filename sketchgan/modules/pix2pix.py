@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sketchgan.losses import AdversarialLoss, AdversarialMode, adversarial_loss
 from sketchgan.modules.base import Batch, GANModule, refuse_batch_norm
 from sketchgan.networks import PatchDiscriminator, UNetGenerator
-from sketchgan.ops import LRPolicy, frozen, inference_policy, lr_scheduler, seeds_of
+from sketchgan.ops import LRPolicy, frozen, inference_policy, seeds_of
 
 
 class Pix2Pix(GANModule):
@@ -98,9 +98,7 @@ class Pix2Pix(GANModule):
         self.lr = lr
         self.betas = betas
         self.fused = fused
-        self.lr_curve = (lr_policy, n_epochs, n_epochs_decay, lr_step_size)
-        self.lr_monitor = lr_monitor
-        self.planned_epochs = n_epochs + n_epochs_decay if lr_policy == "linear" else None
+        self.plan_rates(lr_policy, n_epochs, n_epochs_decay, lr_step_size, lr_monitor)
         self.clip_g = clip_g
         self.clip_d = clip_d
         self.inference_norm = inference_norm
@@ -162,8 +160,7 @@ class Pix2Pix(GANModule):
         return torch.cat([a, b], dim=1) if self.conditional else b
 
     def configure_optimizers(self) -> Any:
-        optimizers = [self.adam(self.generator), self.adam(self.discriminator)]
-        return optimizers, [lr_scheduler(optimizer, *self.lr_curve) for optimizer in optimizers]
+        return self.rated(self.adam(self.generator), self.adam(self.discriminator))
 
     def sample(self, batch: Batch) -> dict[str, Tensor]:
         """Input, translation and, where the batch has it, the true picture."""

@@ -10,7 +10,7 @@ from sketchgan.losses import AdversarialLoss, AdversarialMode, StyleAdversarialL
 from sketchgan.modules.base import Batch, GANModule
 from sketchgan.networks import Painted, Style2PaintsDiscriminator, Style2PaintsGenerator
 from sketchgan.networks.style_encoders import StyleEncoder, style_encoder
-from sketchgan.ops import LRPolicy, frozen, grey, hint_channels, inference_policy, lr_scheduler, simulate_hints
+from sketchgan.ops import LRPolicy, frozen, grey, hint_channels, inference_policy, simulate_hints
 
 Schedule = Literal["switch", "style", "dcgan", "alternate"]
 
@@ -133,9 +133,7 @@ class Style2Paints(GANModule):
         self.lr = lr
         self.betas = betas
         self.fused = fused
-        self.lr_curve = (lr_policy, n_epochs, n_epochs_decay, lr_step_size)
-        self.lr_monitor = lr_monitor
-        self.planned_epochs = n_epochs + n_epochs_decay if lr_policy == "linear" else None
+        self.plan_rates(lr_policy, n_epochs, n_epochs_decay, lr_step_size, lr_monitor)
         self.clip_g = clip_g
         self.clip_d = clip_d
         self._cached: Any = None
@@ -276,8 +274,7 @@ class Style2Paints(GANModule):
             self._cached = self.trainer.datamodule.cache_hints(self.style)  # type: ignore[attr-defined]
 
     def configure_optimizers(self) -> Any:
-        optimizers = [self.adam(self.generator), self.adam(self.discriminator)]
-        return optimizers, [lr_scheduler(optimizer, *self.lr_curve) for optimizer in optimizers]
+        return self.rated(self.adam(self.generator), self.adam(self.discriminator))
 
     def sample(self, batch: Batch) -> dict[str, Tensor]:
         """Sketch and painting in the style of the true one, and in that of the next sample in the batch.

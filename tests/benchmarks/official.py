@@ -50,11 +50,14 @@ def tables(names: Sequence[str], short: bool, device: str, rounds: int, limit: f
         "(`plain_sketchygan.py`; the batch is that of one update, of which a step has two) the encoder runs for each "
         "noise, and weight decay is a term of the losses; of AODA (`plain_aoda.py`; with the classifier, every second "
         "step mixed) each picture has a pass of its own, and the cycle of the sketch is computed even where its weight "
-        "is 0, as it is in the paper; of Style2Paints (`plain_style2paints.py`, after public re-implementations; VGG-19 "
-        "with random weights) VGG-19 looks at the paintings in every step, which ours does too, unless the style vectors "
-        "come with the batch as from a cache, and the discriminator's weights get gradients in the generator's step; of "
-        "PaintsChainer (`plain_paintschainer.py`) so do those, and those of the line network. All use torch's own layers and its Adam, not fused. "
-        "Three iterations of each agree with a run of the official code, of Style2Paints with one of its definition (the "
-        "tests compare). " + MEMORY[device].partition(";")[0].rstrip(".") + growth + "."
+        "is 0, as it is in the paper; of Style2Paints (`plain_style2paints.py`, as public re-implementations train; "
+        "VGG-19 has random weights) it looks at the paintings in every step, as ours does unless the batch brings "
+        "their vectors, as a cache would; of PaintsChainer (`plain_paintschainer.py`) the network of lines keeps "
+        "gradients for itself, and so do the discriminators of both in the generators' updates. All use torch's own "
+        "layers and its Adam, not fused. Three iterations of each agree with a run of the official code, for "
+        "Style2Paints with one of its definition (the tests compare). "
+        + MEMORY[device].partition(";")[0].rstrip(".")
+        + growth
+        + "."
     ]
     return [table, counts]

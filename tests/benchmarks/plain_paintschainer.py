@@ -75,26 +75,43 @@ class Discriminator(Layers):
         return self.l8l(painting.flatten(1))
 
 
+def yuv(pictures: Tensor) -> Tensor:
+    """RGB in [-1, 1] to YUV in 0..255, saturated."""
+    red, green, blue = ((pictures + 1) * 127.5).unbind(1)
+    y = 0.299 * red + 0.587 * green + 0.114 * blue
+    return torch.stack([y, 0.492 * (blue - y) + 128, 0.877 * (red - y) + 128], 1).clamp(0, 255)
+
+
+def sketch_with_hints(grey: Tensor, hints: Tensor) -> Tensor:
+    """Grey in [-1, 1], and RGB in [-1, 1] that counts where a fourth channel is above 0, as the U-Net takes them."""
+    none = torch.tensor([-512.0, 128.0, 128.0]).to(hints)[:, None, None]
+    return torch.cat([(grey + 1) * 127.5, torch.where(hints[:, 3:] > 0, yuv(hints[:, :3]), none)], 1)
+
+
 def paintschainer(width: int, side: int) -> nn.ModuleDict:
     """The U-Net, the discriminator of pictures of that side, and the network that finds lines."""
     nets = {"unet": UNet(4, 3, width), "dis": Discriminator(width, side), "lnet": UNet(3, 1, width)}
     return nn.ModuleDict(nets)
 
 
-def update(adam: Adam, loss: Tensor, t: int) -> None:
-    """Update number ``t``."""
-    loss.backward()
+def as_in_chainer(adam: Adam, t: int) -> None:
+    """Before update ``t``: Chainer adds 1e-8 to a root that is not corrected yet, at first thirty times torch's."""
     (group,) = adam.param_groups
-    # Chainer adds 1e-8 to a root that is not corrected yet: at first thirty times as much as torch would.
     group["eps"] = 1e-8 / (1 - group["betas"][1] ** t) ** 0.5
-    adam.step()
 
 
 def iteration(
-    nets: Any, lam_rec: float = 1.0, lam_adv: float = 1.0, lam_lnet: float = 10.0, lr: float = 1e-4, decay: float = 1e-5
+    nets: Any,
+    lam_rec: float = 1.0,
+    lam_adv: float = 1.0,
+    lam_lnet: float = 10.0,
+    lr: float = 1e-4,
+    decay: float = 1e-5,
+    chainer: bool = True,
 ) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:
     """A function that trains on sketches with hints and their paintings; returns losses under official names.
 
+    Without ``chainer`` Adam is torch's.
     ``lnet`` keeps its weights but not its running statistics; those, as of ``dis``, depend on the order of the passes.
     """
     unet, dis, lnet = nets["unet"], nets["dis"], nets["lnet"]
@@ -110,6 +127,9 @@ def iteration(
     def step(sketch: Tensor, painting: Tensor) -> dict[str, Tensor]:
         nonlocal t
         t += 1
+        if chainer:
+            as_in_chainer(adam_unet, t)
+            as_in_chainer(adam_dis, t)
         made = unet(sketch)
         loss: dict[str, Tensor] = {}
 
@@ -119,11 +139,13 @@ def iteration(
         true = lines(painting)
         loss["cnn_loss_l"] = lam_lnet * F.l1_loss(lines(made), true)
         loss["cnn_loss"] = loss["cnn_loss_rec"] + loss["cnn_loss_adv"] + loss["cnn_loss_l"]
-        update(adam_unet, loss["cnn_loss"], t)
+        loss["cnn_loss"].backward()
+        adam_unet.step()
 
         dis.zero_grad()
         loss["dis_loss"] = should_be(dis(made.detach()), 1) + should_be(dis(painting), 0)
-        update(adam_dis, loss["dis_loss"], t)
+        loss["dis_loss"].backward()
+        adam_dis.step()
         return {name: value.detach() for name, value in loss.items()}
 
     return step

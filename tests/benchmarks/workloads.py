@@ -9,14 +9,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks import plain_aoda, plain_sketchygan, plain_style2paints, plain_ugatit
+from benchmarks import plain_aoda, plain_paintschainer, plain_sketchygan, plain_style2paints, plain_ugatit
 from benchmarks.plain import Step, cyclegan_step, pix2pix_step
-from sketchgan import AODA, UGATIT, CycleGAN, GANModule, Pix2Pix, SketchyGAN, Style2Paints
+from sketchgan import AODA, UGATIT, CycleGAN, GANModule, PaintsChainer, Pix2Pix, SketchyGAN, Style2Paints
 from sketchgan.losses import PerceptualLoss
 from sketchgan.networks import (
     AODAGenerator,
     HRNetClassifier,
     InceptionV4Stem,
+    PaintsChainerDiscriminator,
+    PaintsChainerUNet,
     PatchDiscriminator,
     ResnetGenerator,
     SketchyGANDiscriminator,
@@ -233,6 +235,38 @@ def with_vectors(batch_size: int, side: int) -> dict[str, Any]:
     return sketches_and_paintings(batch_size, side) | {"style_hint": torch.randn(batch_size, 4096)}
 
 
+def paintschainer(side: int, width: int, fused: bool) -> PaintsChainer:
+    """In official units, with the line term; its published widths belong to ``width=64``."""
+    return PaintsChainer(
+        PaintsChainerUNet(ngf=width // 2),
+        PaintsChainerDiscriminator(ndf=width // 2, image_size=side),
+        line_network=PaintsChainerUNet(3, 1, ngf=width // 2),
+        units="official",
+        fused=fused,
+    )
+
+
+def official_paintschainer(side: int, width: int) -> nn.ModuleDict:
+    return plain_paintschainer.paintschainer(width // 2, side)
+
+
+def official_paintschainer_step(nets: nn.ModuleDict) -> Step:
+    iteration = plain_paintschainer.iteration(nets, chainer=False)
+
+    def step(batch: Mapping[str, Any]) -> None:
+        sketch = plain_paintschainer.sketch_with_hints(batch["A"], batch["hints"])
+        iteration(sketch, plain_paintschainer.yuv(batch["B"]))
+
+    return step
+
+
+def with_hints(batch_size: int, side: int) -> dict[str, Any]:
+    """And the painting's colours at a hundredth of the pixels, so that none are drawn in the step."""
+    pictures = sketches_and_paintings(batch_size, side)
+    given = (torch.rand_like(pictures["A"]) < 0.01).float()
+    return pictures | {"hints": torch.cat([pictures["B"] * given, given], 1)}
+
+
 def two_domains(batch_size: int, side: int) -> dict[str, Any]:
     """Uniform noise in [-1, 1]: the time of a step does not depend on what is in the pictures."""
     return {domain: torch.rand(batch_size, 3, side, side) * 2 - 1 for domain in "AB"}
@@ -298,6 +332,13 @@ PAPERS: dict[str, Paper] = {
         short=((256, 1),),
         long=((128, 4), (256, 4), (512, 1)),
         variant=True,
+    ),
+    "PaintsChainer": Paper(
+        module=paintschainer,
+        batch=with_hints,
+        official=(official_paintschainer, official_paintschainer_step),
+        short=((128, 1), (128, 4)),
+        long=((128, 16),),
     ),
 }
 

@@ -309,6 +309,20 @@ def test_a_line_network_that_does_not_fit(change, message):
         load_weights(PaintsChainerUNet(3, 1, 2), read_weights("liner"), "liner")
 
 
+def test_official_files_are_read_for_training_too():
+    save("liner_f", arrays("lnet"))
+    save("unet_128_standard", arrays())
+    lines = PaintsChainer(PaintsChainerUNet(ngf=1), PaintsChainerDiscriminator(1, 32), line_weights="liner_f").lines
+    lines.prepare()
+    assert same(lines.network, from_official(slashed(GOLDEN.under("state.lnet"))))
+    networks = {"generator": PaintsChainerUNet(ngf=1), "draft": PaintsChainerUNet(ngf=2)}
+    refiner = PaintsChainerRefiner(**networks, units="official")
+    refiner.read_draft("unet_128_standard")
+    assert torch.equal(refiner.draft.c8.weight, GOLDEN.tensors["state.unet.c8.W"])
+    with pytest.raises(ValueError, match='unet_128_standard was trained with units="official"; train its refiner with'):
+        PaintsChainerRefiner(**networks).read_draft("unet_128_standard")
+
+
 # What is refused
 
 

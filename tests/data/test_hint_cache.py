@@ -18,6 +18,7 @@ from sketchgan.data import (
     OpenDomainFolders,
     OpenMoji,
     OpenMojiSketches,
+    PaintingFolders,
     Paintings,
     PairedFolders,
     PictureError,
@@ -412,8 +413,24 @@ def test_two_roots(tmp_path):
     assert stored(tmp_path / "photos")
 
 
-@pytest.mark.parametrize(("settings", "panel"), [({}, 1), ({"paired": False}, 2), ({"direction": "BtoA"}, 0)])
-def test_openmoji(home, settings, panel):
+@pytest.mark.parametrize("lines", [(), ("line", "line_xdog")])
+def test_paintings_and_lines(tmp_path, lines):
+    root = tmp_path / "paintings"
+    for split in ("train", "val"):
+        for i in range(4):
+            for place in ("paint", *lines):
+                paint(root / split / place / f"{i}.png")
+    data = PaintingFolders(root, None if lines else "dilation", load_size=8, crop_size=6)
+    encoder = Counting()
+    hints = data.cache_hints(encoder)
+    assert encoder.count == 4
+    for batch in data.train_dataloader():
+        (name,) = batch["B_path"]
+        assert_close(hints([name])[0], of_file(root / "train" / "paint" / name), 1e-6)
+
+
+@pytest.mark.parametrize("settings", [{}, {"paired": False}, {"direction": "BtoA"}])
+def test_openmoji(home, settings):
     data = OpenMoji(groups=["activities"], batch_size=4, augment=False, **settings)
     encoder = Counting()
     hints = data.cache_hints(encoder)
@@ -438,8 +455,7 @@ def test_augmentation_changes_nothing():
 
 
 def test_colours_that_are_drawn_anew():
-    data = OpenMoji()
-    data.recolour = 0.5
+    data = OpenMoji(recolour=0.5)
     with pytest.raises(ValueError, match=r"recolour=0.5 draws the colours .*; use cache_hints=False, or recolour=0"):
         data.cache_hints(Counting())
 

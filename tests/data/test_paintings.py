@@ -12,6 +12,7 @@ from sketchgan import Pix2Pix
 from sketchgan.data import PaintingFolders, PictureError, TranslationData, XDoG, high_pass_lines
 from sketchgan.data.paintings import LineJitter
 from sketchgan.data.transforms import to_tensor
+from sketchgan.networks import style_encoder
 
 SIZES = {"load_size": 18, "crop_size": 16, "val_fraction": 0.25}
 
@@ -166,6 +167,21 @@ def test_a_checkpoint_holds_plain_values_and_says_how_to_prepare_a_sketch(tmp_pa
     stored = torch.load(tmp_path / "x.ckpt", weights_only=True)
     assert stored["PaintingFolders"]["channels_a"] == 3
     assert stored["PaintingFolders"]["preprocess"]["load_size"] == 256
+
+
+@pytest.mark.parametrize("lines", [("line", "line_2"), ()], ids=["folders", "extractor"])
+def test_style_hints_are_those_of_the_whole_paintings(tmp_path, lines):
+    tree(tmp_path, lines=lines)
+    data = PaintingFolders(tmp_path, extractor=None if lines else "xdog", batch_size=2, load_size=18, crop_size=8)
+    encoder = style_encoder("palette")
+    hints = data.cache_hints(encoder)
+    assert len(hints) == 4
+    for batch in data.train_dataloader():
+        whole = [to_tensor(Image.open(tmp_path / "train/paint" / name)) for name in batch["B_path"]]
+        torch.testing.assert_close(hints(batch["B_path"]), encoder(torch.stack(whole)))
+    assert (
+        len(PaintingFolders(tmp_path, extractor="xdog").dataset("train")) == 4
+    )  # the hints are beside, not among them
 
 
 def test_files_that_cannot_be_used(tmp_path):
