@@ -1,4 +1,4 @@
-"""Lightning callbacks; they talk to modules through ``sample()`` alone and work with any `Trainer`."""
+"""Lightning callbacks; they talk to modules through what `GANModule` promises, and work with any `Trainer`."""
 
 from sketchgan.callbacks.collapse_alarm import CollapseAlarm
 from sketchgan.callbacks.graceful_stop import GracefulStop

@@ -348,8 +348,8 @@ class ImageMetrics(Callback):
         absent = [s for s in self.scores if s in get_args(StyleScore) and ("score", f"{stage}/{s}") not in seen]
         if seen and absent:
             rank_zero_warn(
-                f"no value for {', '.join(absent)}: no batch had another style to take, as a batch of one sample has "
-                "not; set eval_batch_size of the data to 2 or more"
+                f"no value for {', '.join(absent)}: no batch was coloured a second time. A batch of one sample has no "
+                "other style to take (set the data's eval_batch_size to 2 or more), one without hints no effect of them"
             )
         self._seen.clear()
         self._known.add(stage)

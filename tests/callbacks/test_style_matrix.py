@@ -150,6 +150,19 @@ def test_without_training_in_evaluation_mode_and_modes_as_before():
     assert not cells[0].requires_grad
 
 
+def test_own_modules_are_painted_with_in_evaluation_mode_too():
+    seen = []
+
+    class Watched(Tinted):
+        def forward(self, a, hint):
+            seen.append((self.training, self.scale.training, torch.is_grad_enabled()))
+            return super().forward(a, hint)
+
+    paint_matrix(module := Watched().train(), [torch.zeros(1, 16, 16)], [torch.zeros(3, 4, 4)])
+    assert seen == [(False, False, False)]
+    assert module.scale.training
+
+
 def test_an_untrained_style2paints_already_differs_by_style(tmp_path):
     callback = StyleMatrix(2, 2)
     run = quiet_trainer(callbacks=[callback], max_epochs=1, limit_train_batches=1, limit_val_batches=2)

@@ -16,12 +16,19 @@ from styled import Tinted, Tints
 from torch import nn
 from training import quiet_trainer
 
-from sketchgan import Pix2Pix, Style2Paints
+from sketchgan import PaintsChainer, Pix2Pix, Style2Paints
 from sketchgan.callbacks import HintAlarm, ImageMetrics
 from sketchgan.data import OpenMoji
 from sketchgan.data.transforms import to_uint8
 from sketchgan.metrics import DistributionScores, palette_distance
-from sketchgan.networks import PatchDiscriminator, Style2PaintsDiscriminator, Style2PaintsGenerator, UNetGenerator
+from sketchgan.networks import (
+    PaintsChainerDiscriminator,
+    PaintsChainerUNet,
+    PatchDiscriminator,
+    Style2PaintsDiscriminator,
+    Style2PaintsGenerator,
+    UNetGenerator,
+)
 
 STYLES = ("hint_effect", "style_similarity", "palette_distance")
 
@@ -120,7 +127,7 @@ def test_restyled_pictures_have_a_distance_of_their_own(tmp_path):
 
 
 def test_batches_of_one_have_no_other_style_and_say_so():
-    with pytest.warns(UserWarning, match="no value for hint_effect: no batch had another style to take, as a batch of"):
+    with pytest.warns(UserWarning, match="no value for hint_effect: no batch was coloured a second time"):
         logged = validate(Tinted(), Tints(count=3, batch_size=1), ImageMetrics(("l1", "hint_effect")))
     assert logged.keys() == {"val/l1"}
     with warnings.catch_warnings():
@@ -198,6 +205,22 @@ def test_style2paints_on_openmoji():
     assert logged == {f"val/{score}" for score in STYLES} | own | {"val/fid", "val/fid_other"}
     assert 0 < run.callback_metrics["val/hint_effect"] < 2
     assert 0 < run.callback_metrics["val/palette_distance"] < 1
+
+
+def test_paintschainer_with_and_without_its_hints(tmp_path):
+    torch.manual_seed(0)
+    module = PaintsChainer(PaintsChainerUNet(ngf=2), PaintsChainerDiscriminator(ndf=2, image_size=32))
+    callback = ImageMetrics(("hint_effect", "fid"), features="openmoji")
+    run = quiet_trainer(callbacks=[callback, HintAlarm()], limit_val_batches=2, logger=CSVLogger(tmp_path))
+    logged = run.validate(module, data := OpenMoji(image_size=32, batch_size=4), verbose=False)[0]
+    expected = []
+    for batch, _ in zip(data.val_dataloader(), range(2), strict=False):
+        with torch.no_grad():
+            pictures = module.eval().sample(batch)
+        expected.append((pictures["fake_B"] - pictures["other_B"]).abs().mean())
+    assert logged["val/hint_effect"] == pytest.approx(torch.stack(expected).mean().item(), rel=1e-4)
+    assert logged.keys() == {"val/hint_effect", "val/fid", "val/fid_other"}
+    assert lines(run)["val/fid_other"]["made"] == 8
 
 
 def test_two_processes_score_and_draw_as_one(tmp_path):
