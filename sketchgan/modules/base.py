@@ -396,9 +396,12 @@ class GANModule(LightningModule):
         cropped = {}
         for full_name, images in pictures.items():
             name = full_name.removeprefix("cam_")
-            from_a = name == "fake_B" or (name.endswith("_A") and name != "fake_A")
-            height, width = sides["A" if from_a else "B"].shape[-2:]
-            cropped[full_name] = images[..., :height, :width]
+            from_a = name in ("fake_B", "other_B", "hints") or (name.endswith("_A") and name != "fake_A")
+            side = "A" if from_a else "B"
+            if side in sides and images.shape[-2:] == padded[side].shape[-2:]:  # a picture of a style may have any size
+                height, width = sides[side].shape[-2:]
+                images = images[..., :height, :width]
+            cropped[full_name] = images
         return cropped
 
 
