@@ -49,6 +49,10 @@ def drafter(path: str, units: str = "normalised") -> PaintsChainer:
     return module
 
 
+@pytest.mark.parametrize(
+    ("large", "wanted"),
+    [((512, 512), (128, 128)), ((512, 720), (128, 176)), ((704, 512), (176, 128)), ((528, 64), (128, 16))],
+)
 def test_sizes_of_drafts_are_rounded_down(large, wanted):
     assert small().draft_size(torch.zeros(1, 1, *large)) == wanted
 
