@@ -13,7 +13,15 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from sketchgan.callbacks import CollapseAlarm, GracefulStop, ImageMetrics, PredictionWriter, SampleGrid, Speed
+from sketchgan.callbacks import (
+    CollapseAlarm,
+    GracefulStop,
+    HintAlarm,
+    ImageMetrics,
+    PredictionWriter,
+    SampleGrid,
+    Speed,
+)
 from sketchgan.commands import COMMANDS
 from sketchgan.data import TranslationData
 from sketchgan.modules import GANModule
@@ -221,7 +229,7 @@ def run(args: list[str]) -> SketchGANCLI:
         subclass_mode_data=True,
         seed_everything_default=0,
         # One device, as the published settings are for: several take strategy="ddp_find_unused_parameters_true".
-        trainer_defaults={"devices": 1, "callbacks": [CollapseAlarm(), LastCheckpoint(), GracefulStop()]},
+        trainer_defaults={"devices": 1, "callbacks": [CollapseAlarm(), HintAlarm(), LastCheckpoint(), GracefulStop()]},
         save_config_kwargs={"overwrite": True},
         args=args,
     )

@@ -70,6 +70,12 @@ def test_every_recipe_parses_and_those_on_embedded_data_run(name, capsys):
         if name.startswith("aoda") or name == "anime2sketch":
             _check_aoda(name, model, data, parsed)
             return
+        if name.startswith("paintschainer"):
+            side, batch = (512, 4) if name.endswith("refiner") else (128, 16)
+            assert (data["load_size"], data["crop_size"], data["batch_size"]) == (side, side, batch)
+            assert (model["lr"], model["betas"], model["weight_decay"]) == (1e-4, [0.9, 0.999], 1e-5)
+            assert (model["units"], model["n_epochs"], parsed["trainer"]["max_epochs"]) == ("official", 20, 20)
+            return
         load_size = 256 if name == "style2paints" else 286  # a painting's style is that of the whole
         assert (model["betas"], data["load_size"], data["crop_size"]) == ([0.5, 0.999], load_size, 256)
         if "n_epochs" in model:

@@ -15,13 +15,14 @@ class HintAlarm(Callback):
 
     Args:
         threshold: smallest ratio of the two with which hints count as used.
-        patience: validations in a row below it, at which the warning comes; it comes once.
+        patience: validations in a row below it, at which the warning comes; it comes once. Hints are learned later than
+            lines, so the first validations say little.
 
     Raises:
         ValueError: for a threshold outside (0, 1), or a patience below 1.
     """
 
-    def __init__(self, threshold: float = 0.02, patience: int = 3) -> None:
+    def __init__(self, threshold: float = 0.02, patience: int = 5) -> None:
         if not 0 < threshold < 1:
             raise ValueError(f"threshold must be between 0 and 1, got {threshold}")
         if patience < 1:

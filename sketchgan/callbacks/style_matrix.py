@@ -22,7 +22,8 @@ class StyleMatrix(Callback):
     Writes ``<log_dir>/styles/epoch=007.png`` (and ``latest.png``) with the sketches at the left and the styles above,
     and hands it to every logger that takes images. What the matrix owes to the sketches, to the styles and to both
     together is logged as ``val/matrix_sketch``, ``val/matrix_style`` and ``val/matrix_both``, shares of its variance
-    that sum to 1 (`sketchgan.metrics.matrix_effects`): where the style is ignored, the latter two are 0.
+    that sum to 1 (`sketchgan.metrics.matrix_effects`): where the style is ignored, the latter two are 0. The root of
+    that variance, in the units of [-1, 1], is ``val/matrix_spread``; shares of next to nothing mean nothing.
 
     Sketches and styles are taken in turns from samples that lie evenly over the validation set: a sample's A, or its
     ``style`` (its B, if it has none). With several processes, of what the first one sees, which draws alone.

@@ -396,12 +396,12 @@ class GANModule(LightningModule):
         cropped = {}
         for full_name, images in pictures.items():
             name = full_name.removeprefix("cam_")
-            if name == "other_style":  # a picture of its own size, which was not padded
-                cropped[full_name] = images
-                continue
             from_a = name in ("fake_B", "other_B", "hints") or (name.endswith("_A") and name != "fake_A")
-            height, width = sides["A" if from_a else "B"].shape[-2:]
-            cropped[full_name] = images[..., :height, :width]
+            side = "A" if from_a else "B"
+            if name != "other_style" and side in sides and images.shape[-2:] == padded[side].shape[-2:]:
+                height, width = sides[side].shape[-2:]
+                images = images[..., :height, :width]
+            cropped[full_name] = images
         return cropped
 
 

@@ -159,7 +159,7 @@ def fit(module, alarm, epochs=5, **kwargs):
 def test_an_ignored_style_is_announced_once_and_a_used_one_is_not():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        fit(Tinted(strength=0.0), HintAlarm())
+        fit(Tinted(strength=0.0), HintAlarm(patience=3))
     said = [str(warning.message) for warning in caught if "are the hints ignored" in str(warning.message)]
     assert len(said) == 1
     assert said[0].startswith(
@@ -167,7 +167,7 @@ def test_an_ignored_style_is_announced_once_and_a_used_one_is_not():
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "are the hints ignored")
-        fit(Tinted(strength=0.0), HintAlarm(), epochs=2)
+        fit(Tinted(strength=0.0), HintAlarm(), epochs=4)
         fit(Tinted(strength=0.1), HintAlarm())
         validate(Tinted(strength=0.0), Tints(batch_size=1), HintAlarm(patience=1))  # no other style, no opinion
     for wrong in ({"threshold": 0}, {"threshold": 1}, {"patience": 0}):
@@ -182,7 +182,7 @@ def test_a_recovery_starts_the_count_again():
 
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "are the hints ignored")
-        fit(Wavers(), HintAlarm(), num_sanity_val_steps=0)
+        fit(Wavers(), HintAlarm(patience=3), num_sanity_val_steps=0)
 
 
 def test_style2paints_on_openmoji():

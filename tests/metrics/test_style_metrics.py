@@ -45,7 +45,8 @@ def by_loops(cells):
         sums[2] += pixel.shape[0] * ((pixel.mean(0) - grand) ** 2).sum()
         rest = pixel - pixel.mean(1, keepdims=True) - pixel.mean(0, keepdims=True) + grand
         sums[3] += (rest**2).sum()
-    return dict(zip(("sketch", "style", "both"), sums[1:] / sums[0], strict=True))
+    shares = dict(zip(("sketch", "style", "both"), sums[1:] / sums[0], strict=True))
+    return shares | {"spread": np.sqrt(sums[0] / cells.numel())}
 
 
 def test_matrix_effects_are_shares_of_the_variance():
@@ -53,20 +54,24 @@ def test_matrix_effects_are_shares_of_the_variance():
     effects = matrix_effects(cells)
     expected = by_loops(cells)
     assert effects == {name: pytest.approx(value, rel=1e-9) for name, value in expected.items()}
-    assert list(effects) == ["sketch", "style", "both"]
-    assert len(set(effects.values())) == 3
+    assert list(effects) == ["sketch", "style", "both", "spread"]
+    assert len(set(effects.values())) == 4
 
 
 def test_matrix_effects_of_what_is_ignored():
     sketches, styles = torch.randn(4, 1, 3, 6, 6), torch.randn(1, 3, 3, 6, 6)
-    zero = pytest.approx(0, abs=1e-9)
-    assert matrix_effects(sketches.expand(-1, 3, -1, -1, -1)) == {"sketch": pytest.approx(1), "style": 0, "both": zero}
-    assert matrix_effects(styles.expand(4, -1, -1, -1, -1)) == {"sketch": zero, "style": pytest.approx(1), "both": zero}
     # A style that colours one sketch and spares the other.
     inside = torch.tensor([1.0, 0.0]).view(2, 1, 1, 1, 1) * torch.tensor([1.0, -1.0]).view(1, 2, 1, 1, 1)
-    assert matrix_effects(inside.expand(2, 2, 3, 4, 4)) == {"sketch": 0, "style": 0.5, "both": 0.5}
     same = torch.full((2, 3, 3, 4, 4), 0.1) + 1e-8 * torch.randn(2, 3, 3, 4, 4)
-    assert matrix_effects(same) == {"sketch": 0, "style": 0, "both": 0}
+    for cells, expected in (
+        (sketches.expand(-1, 3, -1, -1, -1), (1, 0, 0)),
+        (styles.expand(4, -1, -1, -1, -1), (0, 1, 0)),
+        (inside.expand(2, 2, 3, 4, 4), (0, 0.5, 0.5)),
+        (same, (0, 0, 0)),
+    ):
+        *shares, spread = matrix_effects(cells).values()
+        assert shares == [pytest.approx(share, abs=1e-9) for share in expected]
+        assert (spread == 0) == (expected == (0, 0, 0))
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 3, 4, 4), (3, 1, 3, 4, 4), (6, 3, 4, 4)])

@@ -275,6 +275,17 @@ def test_samples_of_any_size():
     assert styled["other_style"].shape[-2:] == (64, 48)
 
 
+def test_samples_of_sketches_smaller_than_styles():
+    """What is made of a sketch is as large as the sketch, and pictures of styles stay as they are."""
+    module = small(colour_hints=True).eval()
+    given = batch(style=torch.rand(2, 3, 100, 90), hints=torch.zeros(2, 4, 32, 32))
+    given = {key: images if key == "style" else images[..., :20, :31] for key, images in given.items()}
+    sizes = {name: tuple(images.shape[2:]) for name, images in module.validation_step(given, 0).items()}
+    assert sizes == {name: (100, 90) if name == "other_style" else (20, 31) for name in sizes}
+    made = module.predict_step({key: images for key, images in given.items() if key != "B"}, 0)
+    assert made["fake_B"].shape == (2, 3, 20, 31)
+
+
 def test_vectors_from_the_cache_are_those_of_the_pictures(tmp_path, monkeypatch):
     """The style network sees each painting once, before training, and the generator is told the same."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
