@@ -227,6 +227,8 @@ def test_colour_hints_in_training():
     assert torch.equal(seen[0][:, 1:], torch.full((8, 3, 32, 32), 0.5))
     simulated = seen[1][:, 1:]
     assert 0 < (simulated != 0).float().mean() < 0.3
+    white = module.hints_of({"B": torch.ones(8, 3, 32, 32)})
+    assert white[:, :3].max() == 1  # as a person gives it
     without = module.eval()(batch()["A"], torch.zeros(2, 6))
     assert without.shape == (2, 3, 32, 32)
 
