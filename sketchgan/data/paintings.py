@@ -50,8 +50,8 @@ class PaintingFolders(Folders):
     def __init__(
         self,
         root: str | Path,
-        # Not LineExtractor, so that the command line takes classes; not str, which it writes into no configuration.
-        extractor: Callable | ExtractorName | None = None,
+        # Not LineExtractor, for which the command line takes no class; names first, or it writes none into config.yaml.
+        extractor: ExtractorName | Callable | None = None,
         line_intensity: float = 0.0,
         line_thickness: float = 0.0,
         channels_a: int = 1,
