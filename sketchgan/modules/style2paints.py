@@ -223,7 +223,8 @@ class Style2Paints(GANModule):
         if not self.takes_hints or "hints" in batch:
             return batch.get("hints")
         simulated = simulate_hints((batch["B"] + 1) * 127.5)
-        return torch.cat([simulated[:, :3] / 127.5 - 1, simulated[:, 3:]], dim=1)
+        colours = (simulated[:, :3] / 127.5 - 1).clamp(-1, 1)  # white is simulated as 260 levels
+        return torch.cat([colours, simulated[:, 3:]], dim=1)
 
     def encode_style(self, pictures: Tensor) -> Tensor:
         """Style vectors ``(N, D)`` of pictures ``(N, 3, h, w)`` in [-1, 1] of any size."""
