@@ -13,7 +13,7 @@ from sketchgan.callbacks import PredictionWriter
 from sketchgan.data import PictureFiles, read_picture
 from sketchgan.data.files import refuse_own_inputs
 from sketchgan.data.line_art import CleanLines
-from sketchgan.data.pictures import with_channels
+from sketchgan.data.pictures import PictureError, with_channels
 from sketchgan.data.transforms import to_tensor
 from sketchgan.modules import load
 from sketchgan.modules.base import GANModule
@@ -111,7 +111,15 @@ def translate(
     if short_side is not None and (preprocess == "official" or load_size is not None):
         raise ValueError("short_side is for preprocess='native'; with 'official' the size is the data's, or load_size")
     chosen = {"inference_norm": inference_norm, "style_weights": encoder_weights and str(encoder_weights)}
-    module = load(checkpoint, **{name: value for name, value in chosen.items() if value is not None})
+    try:
+        module = load(checkpoint, **{name: value for name, value in chosen.items() if value is not None})
+    except ValueError:
+        if encoder_weights is not None and not (plain := load(checkpoint)).takes_style:
+            raise ValueError(
+                f"{type(plain).__name__} takes no style, but encoder_weights={str(encoder_weights)!r} was given; leave "
+                "it out"
+            ) from None
+        raise
     way = direction or module.directions[0]
     if way not in module.directions:
         raise ValueError(f"{type(module).__name__} translates {' and '.join(module.directions)}, not {way}")
@@ -125,7 +133,14 @@ def translate(
         raise ValueError(
             f"load_size, clahe, coloured_lines, short_side and hints are for pictures, but {checkpoint} takes drawings"
         )
-    _refuse_misplaced(module, style, style_weights, hints)
+    if style is None and (style_weights is not None or encoder_weights is not None):
+        raise ValueError(
+            "style_weights are shares of several style pictures, encoder_weights are of what looks at them; give those "
+            "with style"
+        )
+    if hints is None and hint_saturation != 1:
+        raise ValueError(f"hint_saturation={hint_saturation} is of colour hints; give those with hints")
+    _refuse_misplaced(module, style, hints)
     classes = data.get("classes", [])
     folders = data.get("class_folders", classes)
     number = None if label is None else class_number(label, classes, folders)
@@ -151,6 +166,11 @@ def translate(
         batch_size=batch_size or (1 if sketch is None else 16),
         num_workers=num_workers,
     )
+    if keep_lines and files.preprocess.mode in ("crop", "scale_width_and_crop"):
+        raise ValueError(
+            f"keep_lines is for whole drawings, but preprocess='official' cuts a part out ({files.preprocess.mode}); "
+            "use preprocess='native'"
+        )
     refuse_own_inputs(files, Path(out))
     if style is not None:
         files.style_hint = _style_of(module, [style] if isinstance(style, str | Path) else style, style_weights)
@@ -177,13 +197,11 @@ def translate(
     return files.skipped
 
 
-def _refuse_misplaced(module: GANModule, style: Any, weights: Any, hints: Any) -> None:
+def _refuse_misplaced(module: GANModule, style: Any, hints: Any) -> None:
     """Styles and hints that the module does not take, or does not get."""
     name = type(module).__name__
     if style is not None and not module.takes_style:
         raise ValueError(f"{name} takes no style, but style={style!r} was given; leave it out")
-    if style is None and weights is not None:
-        raise ValueError("style_weights are shares of several style pictures; give those with style")
     if style is None and module.needs_style:
         raise ValueError(f"{name} colours in the style of a picture; say which with style=PICTURE (--style PICTURE)")
     if hints is not None and not module.takes_hints:
@@ -208,7 +226,10 @@ def _style_of(module: Any, pictures: Sequence[str | Path], weights: Sequence[flo
     for path in map(Path, pictures):
         if not path.is_file():
             raise FileNotFoundError(f"no style picture {path}")
-        picture = to_tensor(with_channels(read_picture(path), 3))
+        try:
+            picture = to_tensor(with_channels(read_picture(path), 3))
+        except PictureError as error:
+            raise ValueError(f"style {str(path)!r}: {error}") from None
         with torch.no_grad():
             vectors.append(module.encode_style(picture[None])[0].float().cpu())
     return torch.stack(vectors).mul(shares[:, None] / shares.sum()).sum(0)

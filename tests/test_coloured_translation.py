@@ -107,6 +107,9 @@ def test_styles_are_flattened_on_white(echo, inputs):
     [
         ({}, "Echo colours in the style of a picture; say which"),
         ({"style_weights": [1]}, "style_weights are shares of several"),
+        ({"encoder_weights": "vgg.pth"}, "encoder_weights are of what looks at them; give those with style"),
+        ({"style": "style.png", "hint_saturation": 1.2}, r"hint_saturation=1\.2 is of colour hints; give those with"),
+        ({"style": "two.npy"}, r"style 'two\.npy': has 2 channels where 3 are wanted"),
         ({"style": "style.png", "style_weights": [1, 2]}, "2 style_weights for 1 style pictures"),
         ({"style": "style.png", "style_weights": [-1]}, r"at least 0 and not all 0, got \[-1\]"),
         ({"style": "style.png", "style_weights": [0]}, "not all 0"),
@@ -120,6 +123,7 @@ def test_styles_are_flattened_on_white(echo, inputs):
 )
 def test_options_that_do_not_fit(echo, inputs, options, message):
     save("style.png", RED)
+    np.save("two.npy", np.zeros((4, 4, 2), np.float32))
     with pytest.raises(ValueError, match=message):
         translated(inputs, **options)
     assert not Path("out").exists()
@@ -151,6 +155,14 @@ def test_a_folder_of_hints(echo, inputs):
     assert (shown("out/a.png") == RED).all()
     assert (shown("out/deep/b.png")[10, 25] == (0, 255, 0)).all()
     assert [batch["hints"].shape[1:] for batch in echo.batches] == [(4, 32, 48), (4, 32, 64)]  # padded with A
+
+
+def test_hints_that_belong_to_no_drawing_are_named(echo, inputs):
+    Path("hints").mkdir()
+    for name in "abcde":
+        Path(f"hints/{name}.json").write_text(json.dumps(DOT))
+    with pytest.warns(UserWarning, match=r"of the hints hints/b\.json, hints/c\.json, hints/d\.json and 1 more$"):
+        translated(inputs, style=save("style.png", RED), hints="hints")
 
 
 def test_hints_of_several_pictures_in_a_batch(echo):
@@ -251,6 +263,17 @@ def test_keep_lines(echo):
     translated("in", style=save("style.png", (90, 200, 120)), keep_lines=True)
     paint = np.minimum(drawing[..., None].astype(int), (90, 200, 120))
     assert np.abs(shown("out/a.png") - paint * drawing[..., None] / 255).max() <= 0.51
+
+
+@pytest.mark.parametrize("mode", ["crop", "scale_width_and_crop"])
+def test_lines_of_a_part_cannot_be_kept(echo, mode):
+    pencil()
+    echo.data_settings = {"preprocess": {"mode": mode, "load_size": 64, "crop_size": 32, "flip": False}}
+    options = {"style": save("style.png", RED), "preprocess": "official"}
+    with pytest.raises(ValueError, match=rf"keep_lines is for whole drawings, .* cuts a part out \({mode}\)"):
+        translated("in", keep_lines=True, **options)
+    translated("in", **options)
+    assert shown("out/a.png").shape == (32, 32, 3)
 
 
 def test_clean_lines_are_the_ones_that_are_kept(echo):
@@ -374,6 +397,9 @@ def test_paintschainer_takes_hints_and_no_style(checkpoints, inputs):
         ("pix2pix", ["--style", "style.png"], "Pix2Pix takes no style, but"),
         ("pix2pix", ["--hints", "hints.json"], "Pix2Pix as trained takes no colour hints, but hints='hints.json' was"),
         ("hints", ["--style", "style.png", "--hints", "none"], "no file or folder of hints none"),
+        ("chainer", ["--encoder_weights", "x.pth"], "PaintsChainer takes no style, but encoder_weights='x.pth' was"),
+        ("pix2pix", ["--encoder_weights", "x.pth"], "Pix2Pix takes no style, but encoder_weights='x.pth' was"),
+        ("hints", ["--style", "style.png", "--encoder_weights", "x.pth"], "weights belong to style='vgg19'"),
     ],
 )
 def test_bad_input_ends_with_a_sentence(checkpoints, inputs, args, name, message):

@@ -68,7 +68,7 @@ def style_scores(
         return
     fake, other = pictures["fake_B"], pictures["other_B"]
     if "hint_effect" in scores:
-        yield "hint_effect", fake.float(), other.float()
+        yield "hint_effect", fake.float().contiguous(), other.float().contiguous()  # padding leaves views
     if "other_style" not in pictures:
         return
     style = pictures["other_style"]

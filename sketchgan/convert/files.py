@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sketchgan.convert.lean import for_inference
 from sketchgan.convert.official import recognise, to_official_names
+from sketchgan.convert.paintschainer import refuse_other_units
 from sketchgan.convert.reading import OfficialWeights, ends, is_tensorflow, letters_of, place, read_official
 from sketchgan.convert.sketchygan import SKETCHYGAN, networks_of
 from sketchgan.convert.systems import NETWORKS, System, official_network, system_of
@@ -252,6 +253,7 @@ def _from_ours(src: Path, checkpoint: dict[str, Any], dst: Path, epoch: str, inf
     system = system_of(module)
     if system is None:
         raise ValueError(f"{src} is of {type(module).__name__}, for which there is no official code")
+    refuse_other_units(module, src)
     children = {key: getattr(module, name) for key, name in system.names.items()}  # None for one that it does without
     present = [key for key, network in children.items() if not isinstance(network, Absent | None)]
     targets = dict.fromkeys(present, _joint_file(system, dst)) if system.joint else _files(system, present, dst, epoch)

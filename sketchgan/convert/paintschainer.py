@@ -9,6 +9,8 @@ from typing import Any
 from torch import nn
 
 from sketchgan.convert.official import OfficialNetwork, State
+from sketchgan.modules import GANModule
+from sketchgan.modules.colouring import ColouringModule
 from sketchgan.networks import PaintsChainerDiscriminator, PaintsChainerUNet
 from sketchgan.networks.chainer_files import chainer_names
 
@@ -60,6 +62,19 @@ def name_of(kind: type[nn.Module], settings: Mapping[str, Any], path: Path) -> s
     if _OF_THE_REFINER.search(path.name):
         return "unet_512_standard"
     return "unet_128_standard" if "128" in path.name else ""
+
+
+def refuse_other_units(module: GANModule, path: Path) -> None:
+    """Raise if the official code, which shows its networks levels, would show them something else than training did.
+
+    Raises:
+        ValueError: saying what can be converted.
+    """
+    if isinstance(module, ColouringModule) and module.units != "official":
+        raise ValueError(
+            f'{path} was trained with units="{module.units}", so its networks know colours as (levels - 128) / 128, '
+            'but the official code shows them levels; train with units="official" what is to be written for it'
+        )
 
 
 def is_line_network(settings: Mapping[str, Any]) -> bool:

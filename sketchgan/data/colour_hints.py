@@ -184,8 +184,8 @@ def _read_entries(path: Path) -> tuple[list[Any], Palette]:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # broken JSON, and broken text
+        return json.loads(path.read_text(encoding="utf-8-sig"))  # some editors on Windows mark the beginning
+    except (ValueError, RecursionError) as error:  # broken JSON, broken text, brackets without end
         raise ValueError(f"{path} is not JSON: {error}") from None
 
 
@@ -207,7 +207,12 @@ def _draw(pen: ImageDraw.ImageDraw, entry: Mapping[str, Any], size: Size, palett
     if not isinstance(points, Sequence) or isinstance(points, str) or len(points) < 2:
         raise ValueError("points must be two or more [x, y]")
     width = _length("width", entry.get("width", 3), 1, size)
-    pen.line([_place(point, size) for point in points], colour, width, joint="curve")
+    places = [_place(point, size) for point in points]
+    if len(set(places)) > 1:
+        pen.line(places, colour, width, joint="curve")
+    else:  # a click, of which Pillow would draw one pixel, whatever the width
+        x, y = (at - width // 2 for at in places[0])
+        pen.rectangle((x, y, x + width - 1, y + width - 1), colour)
 
 
 def _place(point: Any, size: Size) -> tuple[int, int]:

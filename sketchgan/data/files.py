@@ -182,6 +182,10 @@ class PictureFiles(TranslationData):
                     f"none of the hints in {self.hints} has the name of a picture; {names[0]} would have "
                     f"{stem_of(names[0])}.png or {stem_of(names[0])}.json"
                 )
+            named = {stem_of(name) for name in names}
+            if unused := [str(path) for name, path in by_name.items() if name not in named]:
+                more = f" and {len(unused) - 3} more" if unused[3:] else ""
+                warnings.warn(f"no picture has the name of the hints {', '.join(unused[:3])}{more}", stacklevel=2)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of hints lost at this size
             for path in dict.fromkeys(filter(None, files)):

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,8 @@ from sketchgan.ops import pad_to_multiple, resize_area
 LineExtractor = Callable[[Tensor], Tensor]
 """Paintings, RGB ``(N, 3, H, W)`` in [-1, 1], to lines ``(N, 1, H, W)`` in [-1, 1], dark on white."""
 
-NAMES = ("high_pass", "dilation", "xdog", "sketchkeras")
+ExtractorName = Literal["high_pass", "dilation", "xdog", "sketchkeras"]
+NAMES = get_args(ExtractorName)
 LUMA = (0.299, 0.587, 0.114)
 FAINT = 16 / 128  # sixteen levels: where no edge is stronger there is no line, only noise
 CANVAS = 512

@@ -51,8 +51,8 @@ def draw_lines(
 
     Raises:
         FileNotFoundError: if an input does not exist, or the weights.
-        ValueError: for an unknown extractor, two inputs of one name, an ``out`` inside an input, or if no picture could
-            be drawn.
+        ValueError: for an unknown extractor, two inputs of one name, an ``out`` inside an input, a device that is not
+            there, or if no picture could be drawn.
     """
     from rich.progress import track
 
@@ -62,6 +62,10 @@ def draw_lines(
     refuse_own_inputs(files, Path(out))
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # the latter from a PyTorch without CUDA
+        raise ValueError(f"device {device!r} cannot be used ({error}); choose cpu, or leave it out") from None
     left = {target: path for target, path in targets.items() if overwrite or not target.exists()}
     problems = []
     for target, path in track(left.items(), "Lines", len(left), disable=not progress):

@@ -14,7 +14,7 @@ from torch import Tensor
 from sketchgan.data.base import Split
 from sketchgan.data.folders import SPLITS, Folders
 from sketchgan.data.index import match
-from sketchgan.data.line_extraction import LineExtractor, line_extractor
+from sketchgan.data.line_extraction import ExtractorName, LineExtractor, line_extractor
 from sketchgan.data.source import PictureSet, SidesOf, Source
 from sketchgan.data.transforms import Preprocess
 
@@ -50,7 +50,8 @@ class PaintingFolders(Folders):
     def __init__(
         self,
         root: str | Path,
-        extractor: Callable | str | None = None,  # not LineExtractor: the command line takes classes for it
+        # Not LineExtractor, for which the command line takes no class; names first, or it writes none into config.yaml.
+        extractor: ExtractorName | Callable | None = None,
         line_intensity: float = 0.0,
         line_thickness: float = 0.0,
         channels_a: int = 1,

@@ -82,6 +82,7 @@ def test_places_exist_in_every_set(count, batch_size):
         assert numbers == sorted(numbers)
         assert numbers[0] < count / 3
         assert numbers[-1] >= count / 2
+        assert all(one.untyped_storage().nbytes() == one.nbytes for one in kept)  # and not of its whole batch
     assert callback.latest.is_file()
 
 

@@ -85,6 +85,14 @@ def test_scores_are_those_of_all_pictures_that_have_another_style(tmp_path):
     assert logged["val/palette_distance"] < logged["val/palette_distance_own"]
 
 
+def test_pictures_that_are_padded_and_cut_back():
+    data = Tints(count=8, size=12, given=True)  # the module takes multiples of 8
+    logged = validate(Tinted(), data, ImageMetrics(("l1", "psnr", *STYLES)))
+    apart = [0.5 * (styles - styles.roll(-1, 0)).mean((2, 3)) for styles in data.styles.split(4)]
+    assert logged["val/hint_effect"] == pytest.approx(torch.cat(apart).abs().mean().item(), abs=1e-6)
+    assert {"val/l1", "val/psnr", "val/style_similarity", "val/palette_distance"} <= logged.keys()
+
+
 def test_a_module_that_ignores_the_style_is_found_out():
     logged = validate(Tinted(strength=0.0), Tints(), ImageMetrics(STYLES))
     assert logged["val/hint_effect"] == 0

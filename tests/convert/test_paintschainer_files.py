@@ -9,6 +9,8 @@ import pytest
 import torch
 from golden_cases import assert_close, golden, golden_json
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from training import same
 
 import sketchgan
@@ -239,6 +241,21 @@ def test_a_converted_painter_colours(stage):
     assert plain.size == hinted.size == (80, 70)
     assert plain.mode == "RGB"
     assert plain.tobytes() != hinted.tobytes()
+
+
+@pytest.mark.parametrize("file", ["unet_128_standard", "unet_512_standard"])
+def test_what_knows_colours_in_other_units_is_not_written(file):
+    save(file, arrays())
+    convert(file, "official.safetensors")
+    with safe_open("official.safetensors", "pt") as weights:
+        about = weights.metadata()
+    about["sketchgan"] = about["sketchgan"].replace('"units": "official"', '"units": "normalised"')
+    save_file(load_file("official.safetensors"), "ours.safetensors", about)
+    assert sketchgan.load("ours.safetensors").units == "normalised"
+    for target in ("back.npz", "folder"):
+        with pytest.raises(ValueError, match=r'ours\.safetensors was trained with units="normalised", .* levels'):
+            convert("ours.safetensors", target)
+        assert not Path(target).exists()
 
 
 def test_a_refiner_alone_lacks_its_draft():

@@ -273,5 +273,7 @@ def test_the_command(folder, capsys):
     assert Image.open(folder / "net" / "a.png").size == (50, 40)
     with pytest.raises(SystemExit, match="an extractor is high_pass"):
         main(["sketches", str(folder / "paint"), str(folder / "line"), "--extractor", "nothing"])
+    with pytest.raises(SystemExit, match="device 'banana' cannot be used .*; choose cpu, or leave it out"):
+        main(["sketches", str(folder / "paint"), str(folder / "line"), "--device", "banana"])
     with pytest.raises(SystemExit, match="anime2sketch needs --weights"):
         main(["sketches", str(folder / "paint"), str(folder / "line"), "--extractor", "anime2sketch"])

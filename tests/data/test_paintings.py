@@ -249,6 +249,8 @@ def test_the_command_line_takes_extractors_by_name_and_by_class(tmp_path):
         config["init_args"] = {"root": str(tmp_path), "extractor": extractor}
         parsed = parser.parse_string(yaml.safe_dump({"data": config}))
         assert parser.instantiate_classes(parsed).data.extractor == made
+        saved = parser.parse_string(parser.dump(parsed))  # config.yaml, which a run is resumed with
+        assert parser.instantiate_classes(saved).data.extractor == made
 
 
 def test_levels_are_read_as_in_any_folder(tmp_path):

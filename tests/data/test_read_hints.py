@@ -244,3 +244,24 @@ def test_hint_files(tmp_path, layer, listed):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="no hints in"):
         hint_files(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("points", [[[0.5, 0.5], [0.5, 0.5]], [[0.5, 0.5], [0.51, 0.5]]])
+@pytest.mark.parametrize("width", [1, 2, 3, 8])
+def test_a_click_is_as_wide_as_a_stroke(points, width):
+    hints = draw_hints([{"points": points, "colour": "red", "width": width}], (32, 32))
+    there = hints[3].nonzero()
+    assert len(there) == width**2
+    assert (there.amax(0) - there.amin(0) + 1).tolist() == [width, width]
+    assert colour(hints, 16, 16) == RED
+
+
+def test_lists_from_windows_editors(tmp_path):
+    path = tmp_path / "hints.json"
+    path.write_text(json.dumps([{"x": 0, "y": 0, "colour": "red", "radius": 0}]), encoding="utf-8-sig")
+    assert colour(read_hints(path, (4, 4)), 0, 0) == RED
+
+
+def test_brackets_without_end(listed):
+    with pytest.raises(ValueError, match="is not JSON"):
+        read_hints(listed("[" * 100_000), (4, 4))
