@@ -93,9 +93,8 @@ class StyleMatrix(Callback):
             (styles, self._styles, self._wanted["styles"]),
         ):
             while places and (last or places[0] < self._start + len(pictures)):
-                kept.append(
-                    pictures[min(places.pop(0) - self._start, len(pictures) - 1)].clone()
-                )  # not the whole batch
+                number = min(places.pop(0) - self._start, len(pictures) - 1)
+                kept.append(pictures[number].clone())  # a view would keep the whole batch
         self._start += len(batch["A"])
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
