@@ -98,7 +98,7 @@ def test_wrong_size_for_the_depth_names_a_depth_that_fits():
         (lambda: UNetGenerator(num_downs=1), "num_downs must be at least 2, got 1"),
         (
             lambda: UNetGenerator(norm="layer"),
-            'norm must be "batch", .* or "none", got \'group\'',
+            'norm must be "batch", .* or "none", got \'layer\'',
         ),
         (lambda: UNetGenerator(upsample="cubic"), "upsample must be .* got 'cubic'"),
         (lambda: UNetGenerator(dropout_levels="all"), "dropout_levels must be .* got 'all'"),
